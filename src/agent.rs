@@ -1,0 +1,366 @@
+//! The loop: which job is due, or which signal came.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::config::model::{AfterUpload, Config};
+use crate::config::{self, ConfigError};
+use crate::os::lock::StateLock;
+use crate::os::signals::Signals;
+use crate::pass::{Env, JobRunner, Step, Tally};
+use crate::processing_state::ProcessingStates;
+use crate::progress;
+use crate::record::keeper::{Records, Repairs, today};
+use crate::record::ledger::{Confirmed, fingerprint};
+use crate::record::{Event, EventKind, Severity};
+use crate::source::file::Identity;
+use crate::status::StatusFile;
+use crate::text::unescape;
+use crate::transport::TransportError;
+
+/// A running agent: it holds the lock of its state directory.
+#[derive(Debug)]
+pub struct Agent {
+    config: Config,
+    signals: Arc<Signals>,
+    records: Records,
+    status: StatusFile,
+    runners: Vec<JobRunner>,
+    on_terminal: bool,
+    _lock: StateLock,
+}
+
+/// Why an agent cannot start.
+#[derive(Debug)]
+pub enum StartError {
+    AlreadyRunning,
+    StateDirectory(io::Error),
+    Signals(io::Error),
+    Transport(String, TransportError),
+}
+
+impl Agent {
+    /// Takes the lock, opens the records, and prepares the jobs that are named (all, if none is).
+    pub fn start(config: Config, only: &[String]) -> Result<Agent, StartError> {
+        let state_dir = config.state_dir.clone();
+        create_state_dir(&state_dir).map_err(StartError::StateDirectory)?;
+        let lock = StateLock::take(&state_dir)
+            .map_err(StartError::StateDirectory)?
+            .ok_or(StartError::AlreadyRunning)?;
+        let signals = Signals::install().map_err(StartError::Signals)?;
+        let (records, repairs) = Records::open(&config).map_err(StartError::StateDirectory)?;
+        let runners = runners_for(&config, only, &signals)?;
+        let names: Vec<String> = config.jobs.iter().map(|job| job.name.clone()).collect();
+        let mut agent = Agent {
+            status: StatusFile::new(&state_dir, &names),
+            config,
+            signals,
+            records,
+            runners,
+            on_terminal: progress::on_terminal(),
+            _lock: lock,
+        };
+        agent.report_repairs(&repairs);
+        agent.recover();
+        Ok(agent)
+    }
+
+    /// The service: passes at their intervals until TERM or INT.
+    pub fn run(&mut self) -> io::Result<()> {
+        self.service_event(EventKind::ServiceStarted, "s3ferry has started");
+        while !self.signals.stop_requested() {
+            self.heed_signals();
+            match self.next() {
+                Some((index, at)) if at <= clock::monotonic() => {
+                    self.step(index);
+                }
+                next => self.wait(next.map(|(_, at)| at))?,
+            }
+        }
+        self.service_event(EventKind::ServiceStopped, "s3ferry has stopped");
+        self.records.flush();
+        self.status.write(clock::monotonic());
+        Ok(())
+    }
+
+    /// One pass over each enabled job. Retries for `give_up` after the last success of a job.
+    pub fn once(&mut self, give_up: Duration) -> io::Result<Tally> {
+        let mut total = Tally::default();
+        let mut open: Vec<bool> = self.runners.iter().map(JobRunner::is_enabled).collect();
+        while open.contains(&true) && !self.signals.stop_requested() {
+            let Some((index, at)) = self.next_of(&open) else {
+                break;
+            };
+            let now = clock::monotonic();
+            let deadline = self.runners[index].failing_since().map(|since| since + give_up);
+            if deadline.is_some_and(|deadline| deadline <= now.max(at)) {
+                let tally = self.with_runner(index, |runner, env| runner.abandon(env));
+                add(&mut total, &tally);
+                open[index] = false;
+            } else if at > now {
+                self.wait(Some(at))?;
+            } else if let Step::PassFinished(tally) = self.step(index) {
+                add(&mut total, &tally);
+                open[index] = false;
+            }
+        }
+        self.records.flush();
+        self.status.write(clock::monotonic());
+        Ok(total)
+    }
+
+    pub fn stopped(&self) -> bool {
+        self.signals.stop_requested()
+    }
+
+    /// The job that is due first, and when.
+    fn next(&self) -> Option<(usize, Instant)> {
+        self.next_of(&vec![true; self.runners.len()])
+    }
+
+    fn next_of(&self, open: &[bool]) -> Option<(usize, Instant)> {
+        let ready = self.runners.iter().enumerate();
+        ready
+            .filter(|(index, _)| open[*index])
+            .filter_map(|(index, runner)| Some((index, runner.ready_at()?)))
+            .min_by_key(|(_, at)| *at)
+    }
+
+    fn step(&mut self, index: usize) -> Step {
+        let step = self.with_runner(index, JobRunner::step);
+        if matches!(step, Step::PassFinished(_)) {
+            self.compact();
+        }
+        self.status.set_failing(self.records.is_failing());
+        self.status.write_if_due(clock::monotonic());
+        step
+    }
+
+    fn with_runner<T>(
+        &mut self,
+        index: usize,
+        work: impl FnOnce(&mut JobRunner, &mut Env<'_>) -> T,
+    ) -> T {
+        let mut env = Env {
+            records: &mut self.records,
+            signals: &self.signals,
+            status: &self.status,
+            on_terminal: self.on_terminal,
+        };
+        work(&mut self.runners[index], &mut env)
+    }
+
+    /// Nothing is left to be written when the wait begins, so nothing has to wake up for it.
+    fn wait(&mut self, until: Option<Instant>) -> io::Result<()> {
+        self.records.flush();
+        self.status.set_failing(self.records.is_failing());
+        self.status.write(clock::monotonic());
+        self.signals.sleep_until(until)
+    }
+
+    fn heed_signals(&mut self) {
+        if self.signals.take_reload() {
+            self.reload();
+        }
+        if self.signals.take_states_changed() {
+            self.apply_processing_states(true);
+        }
+        if self.signals.take_run_now() {
+            let now = clock::monotonic();
+            for runner in &mut self.runners {
+                runner.run_now(now);
+            }
+        }
+    }
+
+    /// A new configuration replaces the old one whole, or not at all.
+    fn reload(&mut self) {
+        match self.read_new_config() {
+            Ok((config, runners)) => {
+                self.config = config;
+                for mut runner in runners {
+                    let name = &runner.job().name;
+                    if let Some(old) = self.runners.iter().find(|old| old.job().name == *name) {
+                        runner.inherit(old);
+                    }
+                    self.runners.push(runner);
+                }
+                let kept = self.runners.len() - self.config.jobs.len();
+                self.runners.drain(..kept);
+                let names: Vec<String> = self
+                    .config
+                    .jobs
+                    .iter()
+                    .map(|job| job.name.clone())
+                    .collect();
+                self.status = StatusFile::new(&self.config.state_dir, &names);
+                log::set_max_level(self.config.log.level);
+                self.service_event(
+                    EventKind::ConfigurationReloaded,
+                    "the configuration is read again",
+                );
+            }
+            Err(problem) => {
+                let message = format!("the old configuration stays in force: {problem}");
+                let event = Event::new(
+                    clock::wall(),
+                    EventKind::ConfigurationRejected,
+                    Severity::Error,
+                    &*message,
+                );
+                self.records.event(&event);
+            }
+        }
+    }
+
+    fn read_new_config(&self) -> Result<(Config, Vec<JobRunner>), String> {
+        let config = config::load(&self.config.path, &|name| std::env::var(name).ok())
+            .map_err(|error: ConfigError| error.to_string().trim_end().replace('\n', "; "))?;
+        if config.state_dir != self.config.state_dir {
+            return Err("`state_dir` is another one, which takes a restart".to_owned());
+        }
+        let runners =
+            runners_for(&config, &[], &self.signals).map_err(|error| error.to_string())?;
+        Ok((config, runners))
+    }
+
+    fn apply_processing_states(&mut self, announce: bool) {
+        let states = match ProcessingStates::load(&self.config.state_dir) {
+            Ok(states) => states,
+            Err(error) => return log::warn!("cannot read the processing states: {error}"),
+        };
+        let mut changes = Vec::new();
+        for runner in &mut self.runners {
+            let enabled = states.enabled(&runner.job().name, runner.job().enabled);
+            if enabled != runner.is_enabled() {
+                runner.set_enabled(enabled);
+                changes.push((runner.job().name.clone(), enabled));
+            }
+        }
+        for (job, enabled) in changes {
+            let (kind, message, state) = if enabled {
+                (EventKind::ProcessingResumed, "processing is resumed", "waiting")
+            } else {
+                (EventKind::ProcessingPaused, "processing is paused", "paused")
+            };
+            self.status.job(&job, |status| status.state = state.to_owned());
+            if announce {
+                let event = Event::new(clock::wall(), kind, Severity::Info, message).job(&job);
+                self.records.event(&event);
+            }
+        }
+    }
+
+    fn compact(&mut self) {
+        let written = self.records.ledger().compact_if_worthwhile(today());
+        if let Err(error) = written {
+            log::warn!("cannot compact the ledger: {error}");
+        }
+    }
+
+    fn report_repairs(&mut self, repairs: &Repairs) {
+        for (name, dropped) in repairs {
+            let message = format!("`{name}` was damaged: {dropped} bytes at its end are dropped");
+            let event = Event::new(
+                clock::wall(),
+                EventKind::RecordRepaired,
+                Severity::Warning,
+                &*message,
+            );
+            self.records.event(&event);
+        }
+    }
+
+    /// Finishes what a former run had confirmed but not settled.
+    fn recover(&mut self) {
+        let jobs = self.config.jobs.clone();
+        let kept = |name: &str| {
+            let mut jobs = jobs.iter();
+            jobs.find(|job| job.name == name)
+                .is_none_or(|job| job.after_upload == AfterUpload::Keep)
+        };
+        let still_there = |confirmed: &Confirmed| {
+            let mut jobs = jobs.iter();
+            jobs.find(|job| job.name == confirmed.entry.job)
+                .is_some_and(|job| is_in_place(job, confirmed))
+        };
+        self.records.recover(&still_there, &kept);
+        self.apply_processing_states(false);
+    }
+
+    fn service_event(&mut self, kind: EventKind, message: &str) {
+        let event = Event::new(clock::wall(), kind, Severity::Info, message);
+        self.records.event(&event);
+    }
+}
+
+fn is_in_place(job: &crate::config::model::Job, confirmed: &Confirmed) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let Some(path) = unescape(&confirmed.entry.source_path) else {
+        return false;
+    };
+    let Ok(stat) = rustix::fs::lstat(std::ffi::OsStr::from_bytes(&path)) else {
+        return false;
+    };
+    let destination = crate::pass::destination_of(job);
+    fingerprint(&job.name, &destination, &path, Identity::from(&stat)) == confirmed.fingerprint
+}
+
+fn runners_for(
+    config: &Config,
+    only: &[String],
+    signals: &Arc<Signals>,
+) -> Result<Vec<JobRunner>, StartError> {
+    let wanted = config
+        .jobs
+        .iter()
+        .filter(|job| only.is_empty() || only.contains(&job.name));
+    let states = ProcessingStates::load(&config.state_dir).map_err(StartError::StateDirectory)?;
+    let mut runners = Vec::new();
+    for job in wanted {
+        let name = job.name.clone();
+        let enabled = states.enabled(&name, job.enabled);
+        let mut runner =
+            JobRunner::new(job.clone(), config.time_zone, &config.state_dir, signals)
+                .map_err(|error| StartError::Transport(name, error))?;
+        runner.set_enabled(enabled);
+        runners.push(runner);
+    }
+    Ok(runners)
+}
+
+fn create_state_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(path)
+}
+
+fn add(total: &mut Tally, tally: &Tally) {
+    total.uploaded += tally.uploaded;
+    total.bytes += tally.bytes;
+    total.local += tally.local;
+    total.refused |= tally.refused;
+    total.left += tally.left;
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StartError::AlreadyRunning => f.write_str(
+                "s3ferry is already running on this state directory; stop it first, or give this one a `state_dir` of its own",
+            ),
+            StartError::StateDirectory(error) => {
+                write!(f, "cannot use the state directory: {error}; make `state_dir` a folder that s3ferry's user can write")
+            }
+            StartError::Signals(error) => write!(f, "cannot catch signals: {error}"),
+            StartError::Transport(job, error) => write!(f, "job `{job}`: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}

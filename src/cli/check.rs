@@ -1,0 +1,198 @@
+//! `s3ferry check`: is the configuration right, and can each destination be written.
+
+use std::io::Read;
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::arguments::{Form, Invocation};
+use super::{complain, exit, load_config, problems_of_machine, refuse};
+use crate::config::Config;
+use crate::config::model::{Job, ObjectOptions};
+use crate::credentials::Provider;
+use crate::naming::ObjectKey;
+use crate::os::signals::Signals;
+use crate::s3::{Body, Class, Client, CreateOptions, Failure};
+use crate::transport::Transport;
+use crate::upload::hash::sha256_hex;
+
+/// What the test object holds.
+const CONTENT: &[u8] = b"s3ferry check\n";
+/// Its name, below the job's prefix.
+const NAME: &str = ".s3ferry-check";
+
+/// One finding.
+#[derive(Debug, Serialize)]
+struct Finding<'a> {
+    job: Option<&'a str>,
+    step: &'static str,
+    ok: bool,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cure: Option<String>,
+}
+
+pub fn run(invocation: &Invocation) -> u8 {
+    let config = match load_config(invocation) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    for warning in &config.warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    let problems = problems_of_machine(&config);
+    if !problems.is_empty() {
+        return refuse(&problems);
+    }
+    let mut out = Output {
+        json: invocation.form == Form::Json,
+    };
+    out.print(&Finding {
+        job: None,
+        step: "configuration",
+        ok: true,
+        message: format!("`{}` is right", config.path.display()),
+        cure: None,
+    });
+    let mut code = exit::OK;
+    for job in jobs(&config, invocation) {
+        let found = check_job(job, invocation.offline, &mut out);
+        code = if code == exit::OK { found } else { code };
+    }
+    code
+}
+
+fn jobs<'a>(config: &'a Config, invocation: &'a Invocation) -> impl Iterator<Item = &'a Job> {
+    config
+        .jobs
+        .iter()
+        .filter(|job| invocation.jobs.is_empty() || invocation.jobs.contains(&job.name))
+}
+
+struct Output {
+    json: bool,
+}
+
+impl Output {
+    fn print(&mut self, finding: &Finding<'_>) {
+        let text = if self.json {
+            serde_json::to_string(finding).unwrap_or_default()
+        } else {
+            let mark = if finding.ok { "ok  " } else { "FAIL" };
+            let job = finding
+                .job
+                .map(|job| format!("{job}: "))
+                .unwrap_or_default();
+            let cure = finding
+                .cure
+                .as_ref()
+                .map(|cure| format!("\n     cure: {cure}"))
+                .unwrap_or_default();
+            format!("{mark} {job}{}: {}{cure}", finding.step, finding.message)
+        };
+        // A reader that has gone away has seen enough.
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
+}
+
+fn check_job(job: &Job, offline: bool, out: &mut Output) -> u8 {
+    let name = Some(job.name.as_str());
+    let fine = |step, message| Finding {
+        job: name,
+        step,
+        ok: true,
+        message,
+        cure: None,
+    };
+    out.print(&fine(
+        "folder",
+        format!("`{}` can be read", job.source_path.display()),
+    ));
+    let provider = Provider::new(&job.credentials);
+    out.print(&fine(
+        "credentials",
+        format!("from the {}", provider.name()),
+    ));
+    let mut client = match client(job, provider) {
+        Ok(client) => client,
+        Err(message) => {
+            out.print(&Finding {
+                ok: false,
+                ..fine("connection", message)
+            });
+            return exit::CONFIGURATION;
+        }
+    };
+    if offline {
+        return exit::OK;
+    }
+    let place = &job.destination;
+    match write_test_object(job, &mut client) {
+        Ok(removed) => {
+            let rest = if removed {
+                "and removed again"
+            } else {
+                "and left there, since it may not be deleted"
+            };
+            let message = format!(
+                "a test object was written to bucket `{}` at {} {rest}",
+                place.bucket, place.host
+            );
+            out.print(&fine("destination", message));
+            exit::OK
+        }
+        Err(failure) => {
+            out.print(&Finding {
+                ok: false,
+                cure: failure.hint.map(str::to_owned),
+                ..fine("destination", failure.to_string())
+            });
+            code_of(&failure)
+        }
+    }
+}
+
+fn code_of(failure: &Failure) -> u8 {
+    match failure.class {
+        Class::Blocked | Class::Credentials | Class::ThisFile => exit::REFUSED,
+        Class::Stopped => exit::OK,
+        _ => exit::TRY_AGAIN,
+    }
+}
+
+fn client(job: &Job, provider: Provider) -> Result<Client, String> {
+    let signals = Signals::install().map_err(|error| error.to_string())?;
+    let transport = Transport::new(&job.proxy, &job.tls, job.transfer.minimum_rate, signals)
+        .map_err(|error| error.to_string())?;
+    Ok(Client::new(transport, job.destination.clone(), provider))
+}
+
+/// Whether the object could be removed again.
+fn write_test_object(job: &Job, client: &mut Client) -> Result<bool, Failure> {
+    let key = ObjectKey::new(&job.prefix, NAME)
+        .map_err(|error| Failure::new(Class::Blocked, "PutObject", error.to_string()))?;
+    let object = ObjectOptions::clone(&job.object);
+    let options = CreateOptions {
+        object: &object,
+        content_type: "text/plain",
+        token: None,
+    };
+    client.put_object(key.as_str(), options, &TestBody)?;
+    Ok(client.delete_object(key.as_str()).is_ok())
+}
+
+struct TestBody;
+
+impl Body for TestBody {
+    fn length(&self) -> u64 {
+        CONTENT.len() as u64
+    }
+
+    fn sha256(&self) -> Option<String> {
+        Some(sha256_hex(CONTENT))
+    }
+
+    fn open(&self) -> Box<dyn Read + '_> {
+        Box::new(CONTENT)
+    }
+}

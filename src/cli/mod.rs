@@ -1,0 +1,172 @@
+//! The command line: one file a command. Results go to standard output, everything else to
+//! standard error.
+
+mod arguments;
+mod check;
+mod help;
+mod once;
+mod plan;
+mod processing;
+mod records;
+mod run;
+mod show;
+mod status;
+mod table;
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::agent::StartError;
+use crate::config::{self, Config, Problem};
+
+use arguments::{Command, Invocation};
+
+/// Exit codes, after sysexits.h.
+pub mod exit {
+    pub const OK: u8 = 0;
+    pub const USAGE: u8 = 64;
+    pub const ALREADY_RUNNING: u8 = 69;
+    pub const INTERNAL: u8 = 70;
+    pub const LOCAL: u8 = 74;
+    pub const TRY_AGAIN: u8 = 75;
+    pub const REFUSED: u8 = 77;
+    pub const CONFIGURATION: u8 = 78;
+}
+
+/// Runs the command of this process's arguments and returns its exit code.
+pub fn main() -> u8 {
+    let invocation = match arguments::parse(std::env::args_os().skip(1)) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            complain(&format!("{error}\nTry `s3ferry --help`."));
+            return exit::USAGE;
+        }
+    };
+    match invocation.command {
+        Command::Help(of) => print(help::of(of)),
+        Command::Version => print(&version()),
+        Command::Run => run::run(&invocation),
+        Command::Once => once::run(&invocation),
+        Command::Plan => plan::run(&invocation),
+        Command::Check => check::run(&invocation),
+        Command::Status => status::run(&invocation),
+        Command::History | Command::Events => show::run(&invocation),
+        Command::Pause => processing::run(&invocation, false),
+        Command::Resume => processing::run(&invocation, true),
+    }
+}
+
+/// `s3ferry 0.1.0 (x86_64-unknown-linux-gnu, commit 0123456789ab)`
+fn version() -> String {
+    format!(
+        "s3ferry {} ({}, commit {})\n",
+        env!("CARGO_PKG_VERSION"),
+        env!("S3FERRY_TARGET"),
+        env!("S3FERRY_COMMIT")
+    )
+}
+
+/// Reads the configuration that the invocation names; on failure it is complained about, and the
+/// exit code is returned.
+fn load_config(invocation: &Invocation) -> Result<Config, u8> {
+    let config = config::load(&invocation.config, &|name| std::env::var(name).ok())
+        .map_err(|error| refuse(&error.problems))?;
+    for job in &invocation.jobs {
+        if !config.jobs.iter().any(|known| known.name == *job) {
+            let names: Vec<&str> = config.jobs.iter().map(|job| job.name.as_str()).collect();
+            complain(&format!(
+                "there is no job `{job}` in `{}`; there is: {}",
+                invocation.config.display(),
+                names.join(", ")
+            ));
+            return Err(exit::USAGE);
+        }
+    }
+    Ok(config)
+}
+
+/// As [`load_config`], for commands that use the folders.
+fn load_usable_config(invocation: &Invocation) -> Result<Config, u8> {
+    let config = load_config(invocation)?;
+    let problems = problems_of_machine(&config);
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(refuse(&problems))
+    }
+}
+
+/// What keeps a valid configuration from working here: folders, and keys that are nowhere.
+pub fn problems_of_machine(config: &Config) -> Vec<Problem> {
+    let mut problems = config::validate_folders(config);
+    for (job, places) in config.jobs.iter().zip(&config.places.jobs) {
+        let provider = crate::credentials::Provider::new(&job.credentials);
+        if let Err(error) = provider.keys()
+            && job.enabled
+        {
+            // A job without credentials has no place for them: that of its folder is near.
+            let place = &places.source_path;
+            problems.push(Problem {
+                path: config.path.clone(),
+                line: place.line,
+                column: place.column,
+                field: place.field.replace("source_path", "credentials"),
+                message: format!("{error}; {}", error.hint()),
+            });
+        }
+    }
+    problems
+}
+
+fn refuse(problems: &[Problem]) -> u8 {
+    for problem in problems {
+        complain(&problem.to_string());
+    }
+    exit::CONFIGURATION
+}
+
+/// The exit code for an agent that could not start, after saying why.
+fn cannot_start(error: &StartError) -> u8 {
+    complain(&format!("s3ferry: {error}"));
+    match error {
+        StartError::AlreadyRunning => exit::ALREADY_RUNNING,
+        StartError::StateDirectory(_) => exit::LOCAL,
+        StartError::Signals(_) => exit::INTERNAL,
+        StartError::Transport(..) => exit::CONFIGURATION,
+    }
+}
+
+fn warn_of(config: &Config) {
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+}
+
+/// Prints a result. A reader that has gone away (`| head`) is no error.
+fn print(text: &str) -> u8 {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    exit::OK
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Whether standard output takes escape sequences.
+fn colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && rustix::termios::isatty(std::io::stdout())
+}
+
+/// The width to fit tables to; `None` for a pipe.
+fn table_width() -> Option<usize> {
+    if rustix::termios::isatty(std::io::stdout()) {
+        crate::progress::terminal_width()
+    } else {
+        None
+    }
+}
+
+fn record_path(state_dir: &Path, name: &str) -> std::path::PathBuf {
+    state_dir.join(name)
+}

@@ -1,0 +1,236 @@
+//! `s3ferry plan`: what a pass would take, skip and why, and the object keys. Sends nothing,
+//! writes nothing, and needs no lock.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::arguments::{Form, Invocation};
+use super::table::{Column, Table};
+use super::{colour, complain, exit, load_usable_config, table_width};
+use crate::clock;
+use crate::config::Config;
+use crate::config::model::Job;
+use crate::naming::{ObjectKey, key_of_file};
+use crate::pass::{destination_of, hostname};
+use crate::record::ledger::{Ledger, LedgerView, fingerprint};
+use crate::source::file::{SourceFile, full_path};
+use crate::source::scan::{Candidate, Found, Verdict, folder_id, scan};
+use crate::source::settled::Settling;
+use crate::text::{escape_bytes, human_size};
+
+/// Shown at most; a longer plan is counted.
+const SHOWN: usize = 10_000;
+
+/// One line of the plan.
+#[derive(Debug, Serialize)]
+struct Line {
+    job: String,
+    action: &'static str,
+    source_path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+pub fn run(invocation: &Invocation) -> u8 {
+    let config = match load_usable_config(invocation) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    match show(invocation, &config) {
+        Ok(code) => code,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
+        Err(error) => {
+            complain(&format!("s3ferry: cannot make the plan: {error}"));
+            exit::LOCAL
+        }
+    }
+}
+
+fn show(invocation: &Invocation, config: &Config) -> io::Result<u8> {
+    let ledger = Ledger::read(&config.state_dir)?;
+    let mut out = io::stdout().lock();
+    let mut code = exit::OK;
+    let wanted = config
+        .jobs
+        .iter()
+        .filter(|job| invocation.jobs.is_empty() || invocation.jobs.contains(&job.name));
+    for job in wanted {
+        let (lines, more) = plan(config, job, &ledger)?;
+        if lines.iter().any(|line| line.action == "refuse") {
+            code = exit::LOCAL;
+        }
+        match invocation.form {
+            Form::Json => {
+                for line in &lines {
+                    writeln!(out, "{}", serde_json::to_string(line)?)?;
+                }
+            }
+            _ => table(job, &lines, more, &mut out)?,
+        }
+    }
+    Ok(code)
+}
+
+/// The job's plan, what would be sent first, in its order; and whether there is more than shown.
+fn plan(config: &Config, job: &Job, ledger: &LedgerView) -> io::Result<(Vec<Line>, bool)> {
+    let destination = destination_of(job);
+    let mut settling = Settling::default();
+    let (wall, now) = (clock::wall(), clock::monotonic());
+    let mut judge = |found: Found<'_>| {
+        let path = full_path(&job.source_path, found.relative);
+        let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
+        if ledger.is_done(&fingerprint(&job.name, &destination, bytes, found.identity)) {
+            Verdict::AlreadyUploaded
+        } else if settling.is_settled(found.identity, job.settle, wall, now) {
+            Verdict::Take
+        } else {
+            Verdict::Unsettled
+        }
+    };
+    let mut skipped = Vec::new();
+    let mut visit = |relative: &[u8], verdict: Verdict| {
+        if let Some(reason) = reason(job, verdict)
+            && skipped.len() < SHOWN
+        {
+            skipped.push(Line {
+                job: job.name.clone(),
+                action: "skip",
+                source_path: shown(job, relative),
+                size: None,
+                key: None,
+                reason: Some(reason),
+            });
+        }
+    };
+    let excluded: Vec<_> = folder_id(&config.state_dir).into_iter().collect();
+    let found = scan(job, SHOWN, &excluded, &mut judge, &mut visit)?;
+    let mut keys = HashMap::new();
+    let hostname = hostname();
+    let mut lines: Vec<Line> = found
+        .candidates
+        .iter()
+        .map(|candidate| taken(config, job, candidate, &hostname, &mut keys))
+        .collect();
+    let more = found.more || skipped.len() >= SHOWN;
+    for (relative, error) in &found.problems {
+        skipped.push(Line {
+            job: job.name.clone(),
+            action: "refuse",
+            source_path: shown(job, relative),
+            size: None,
+            key: None,
+            reason: Some(format!("cannot be read: {error}")),
+        });
+    }
+    skipped.sort_by(|one, other| one.source_path.cmp(&other.source_path));
+    lines.extend(skipped);
+    Ok((lines, more))
+}
+
+fn taken(
+    config: &Config,
+    job: &Job,
+    candidate: &Candidate,
+    hostname: &str,
+    keys: &mut HashMap<ObjectKey, String>,
+) -> Line {
+    let source_path = shown(job, &candidate.relative);
+    let mut line = Line {
+        job: job.name.clone(),
+        action: "refuse",
+        source_path: source_path.clone(),
+        size: Some(candidate.identity.size),
+        key: None,
+        reason: None,
+    };
+    let file = match SourceFile::open(&job.source_path, &candidate.relative, job.follow_symlinks) {
+        Ok(file) => file,
+        Err(error) => {
+            line.reason = Some(format!("cannot be opened: {error}"));
+            return line;
+        }
+    };
+    let in_zone = |moment| clock::in_zone(moment, config.time_zone);
+    match key_of_file(job, &candidate.relative, &file, hostname, clock::wall(), &in_zone) {
+        Ok(key) => {
+            line.key = Some(key.as_str().to_owned());
+            match keys.get(&key) {
+                Some(other) => line.reason = Some(format!("its key is that of `{other}` already")),
+                None => {
+                    line.action = "upload";
+                    keys.insert(key, source_path);
+                }
+            }
+        }
+        Err(error) => line.reason = Some(error.to_string()),
+    }
+    line
+}
+
+/// Why an entry is skipped; `None` for what is taken.
+fn reason(job: &Job, verdict: Verdict) -> Option<String> {
+    Some(match verdict {
+        Verdict::Take => return None,
+        Verdict::AlreadyUploaded => "already uploaded".to_owned(),
+        Verdict::Unsettled => format!(
+            "not settled: changed less than {} ago",
+            crate::text::human_duration(job.settle)
+        ),
+        Verdict::Refused => "refused before".to_owned(),
+        Verdict::NotMatching => "does not match the filter".to_owned(),
+        Verdict::NotRegular => "not a regular file".to_owned(),
+    })
+}
+
+fn shown(job: &Job, relative: &[u8]) -> String {
+    let path = full_path(&job.source_path, relative);
+    escape_bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
+}
+
+fn table(job: &Job, lines: &[Line], more: bool, out: &mut dyn Write) -> io::Result<()> {
+    let destination = &job.destination;
+    let state = if job.enabled { "" } else { " (disabled)" };
+    writeln!(
+        out,
+        "{}{state}: {} to bucket {}",
+        job.name,
+        job.source_path.display(),
+        destination.bucket
+    )?;
+    let mut table = Table::new(&[
+        Column::left("Action"),
+        Column::flexible("Source file"),
+        Column::right("Size"),
+        Column::flexible("Key, or why not"),
+    ]);
+    for line in lines {
+        let size = line.size.map(human_size).unwrap_or_default();
+        let what = match (&line.reason, &line.key) {
+            (Some(reason), _) => reason,
+            (None, Some(key)) => key,
+            (None, None) => "",
+        };
+        table.row(&[line.action, &line.source_path, &size, what]);
+    }
+    if !table.is_empty() {
+        table.write(table_width(), colour(), out)?;
+    }
+    let uploads: Vec<u64> = lines
+        .iter()
+        .filter(|line| line.action == "upload")
+        .filter_map(|line| line.size)
+        .collect();
+    let and_more = if more { ", and more" } else { "" };
+    writeln!(
+        out,
+        "{} to upload, {}{and_more}",
+        uploads.len(),
+        human_size(uploads.iter().sum())
+    )
+}

@@ -1,0 +1,58 @@
+//! `s3ferry pause` and `s3ferry resume`: Processing State at run time.
+
+use std::io;
+
+use rustix::process::{Signal, kill_process};
+
+use super::arguments::Invocation;
+use super::{complain, exit, load_config, print};
+use crate::config::Config;
+use crate::os::lock::StateLock;
+use crate::processing_state::ProcessingStates;
+
+pub fn run(invocation: &Invocation, enabled: bool) -> u8 {
+    let config = match load_config(invocation) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let jobs: Vec<String> = if invocation.jobs.is_empty() {
+        config.jobs.iter().map(|job| job.name.clone()).collect()
+    } else {
+        invocation.jobs.clone()
+    };
+    match change(&config, &jobs, enabled) {
+        Ok(running) => {
+            let word = if enabled { "enabled" } else { "paused" };
+            let when = if running {
+                ""
+            } else {
+                " (the service does not run; this holds when it starts)"
+            };
+            print(&format!("{}: {word}{when}\n", jobs.join(", ")))
+        }
+        Err(error) => {
+            complain(&format!(
+                "s3ferry: cannot change the processing state in `{}`: {error}; run this as the service's user",
+                config.state_dir.display()
+            ));
+            exit::LOCAL
+        }
+    }
+}
+
+/// Writes the state down, and tells the service, if one runs.
+fn change(config: &Config, jobs: &[String], enabled: bool) -> io::Result<bool> {
+    std::fs::create_dir_all(&config.state_dir)?;
+    let mut states = ProcessingStates::load(&config.state_dir)?;
+    for job in jobs {
+        states.set(job, enabled);
+    }
+    states.save(&config.state_dir)?;
+    match StateLock::holder(&config.state_dir)? {
+        Some(service) => {
+            kill_process(service, Signal::USR2)?;
+            Ok(true)
+        }
+        None => Ok(false),
+    }
+}

@@ -1,0 +1,135 @@
+//! `s3ferry history` and `s3ferry events`: the records, as tables, CSV or as they are.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::arguments::{Command, Form, Invocation};
+use super::records::{self, Look, belongs_to_job};
+use super::{colour, complain, exit, load_config, record_path, table_width};
+use crate::clock;
+use crate::config::Config;
+use crate::os::signals::Signals;
+use crate::record::{Follower, read_last};
+
+/// How often `--follow` looks for new events.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+pub fn run(invocation: &Invocation) -> u8 {
+    let config = match load_config(invocation) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let shown = if invocation.follow {
+        follow(invocation, &config)
+    } else {
+        show(invocation, &config)
+    };
+    match shown {
+        Ok(()) => exit::OK,
+        // The reader has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
+        Err(error) => {
+            complain(&format!(
+                "s3ferry: cannot read the records in `{}`: {error}",
+                config.state_dir.display()
+            ));
+            exit::LOCAL
+        }
+    }
+}
+
+/// File, number of files, and how many records are shown.
+fn source(invocation: &Invocation, config: &Config) -> (PathBuf, u32, usize) {
+    let (name, rotation, usual) = match invocation.command {
+        Command::Events => ("events.jsonl", config.events, config.events_shown),
+        _ => ("history.jsonl", config.history, usize::MAX),
+    };
+    (
+        record_path(&config.state_dir, name),
+        rotation.files,
+        invocation.count.unwrap_or(usual),
+    )
+}
+
+fn show(invocation: &Invocation, config: &Config) -> io::Result<()> {
+    let (path, files, count) = source(invocation, config);
+    let mut wanted = |line: &[u8]| belongs_to_job(line, &invocation.jobs);
+    let (lines, damaged) = read_last(&path, files, count, &mut wanted)?;
+    let mut out = io::stdout().lock();
+    let skipped = write(invocation, config, &lines, &mut out)?;
+    out.flush()?;
+    warn_of(damaged + skipped, &path);
+    Ok(())
+}
+
+/// Writes the records in the form that is asked for; the number of lines that are no records.
+fn write(
+    invocation: &Invocation,
+    config: &Config,
+    lines: &[Vec<u8>],
+    out: &mut dyn Write,
+) -> io::Result<usize> {
+    let zone = config.time_zone;
+    let zone_offset = move |moment| clock::in_zone(moment, zone).offset();
+    let look = Look {
+        width: table_width(),
+        zone_offset: &zone_offset,
+        colour: colour(),
+    };
+    match (invocation.form, invocation.command) {
+        (Form::Json, _) => records::json(lines, out).map(|()| 0),
+        (Form::Csv, Command::Events) => records::events_csv(lines, out),
+        (Form::Csv, _) => records::history_csv(lines, out),
+        (Form::Table, Command::Events) => records::events_table(lines, look, out),
+        (Form::Table, _) => records::history_table(lines, look, out),
+    }
+}
+
+fn warn_of(skipped: usize, path: &std::path::Path) {
+    if skipped > 0 {
+        complain(&format!(
+            "s3ferry: {skipped} damaged lines in `{}` are skipped",
+            path.display()
+        ));
+    }
+}
+
+/// The last events, then each new one, until a signal or until nobody reads any more.
+fn follow(invocation: &Invocation, config: &Config) -> io::Result<()> {
+    let signals = Signals::install()?;
+    let (path, files, count) = source(invocation, config);
+    let mut wanted = |line: &[u8]| belongs_to_job(line, &invocation.jobs);
+    let (mut follower, lines, damaged) = Follower::open(&path, files, count, &mut wanted)?;
+    let mut out = io::stdout().lock();
+    write(invocation, config, &lines, &mut out)?;
+    warn_of(damaged, &path);
+    while signals.pause(LOOK_EVERY)? {
+        let new: Vec<Vec<u8>> = follower
+            .poll()?
+            .into_iter()
+            .filter(|line| belongs_to_job(line, &invocation.jobs))
+            .collect();
+        if !new.is_empty() {
+            write_followed(invocation, config, &new, &mut out)?;
+        }
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// As [`write`], without what only belongs to the first lines.
+fn write_followed(
+    invocation: &Invocation,
+    config: &Config,
+    lines: &[Vec<u8>],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut text = Vec::new();
+    write(invocation, config, lines, &mut text)?;
+    let header = usize::from(invocation.form != Form::Json);
+    for line in text.split_inclusive(|byte| *byte == b'\n').skip(header) {
+        out.write_all(line)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! The validated configuration: what the rest of the program works with.
+//!
+//! Everything here has been checked. A value of these types needs no further
+//! validation, and no JSON type reaches beyond this module's parent.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::naming::Template;
+use crate::source::filter::Filter;
+
+/// A whole configuration file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// Where lock, ledger, history, events and status live.
+    pub state_dir: PathBuf,
+    pub log: LogOptions,
+    pub history: Rotation,
+    pub events: Rotation,
+    /// How many events `s3ferry events` prints when `-n` is not given.
+    pub events_shown: usize,
+    /// For placeholders and tables; records are always in UTC.
+    pub time_zone: TimeZone,
+    /// At least one; names are unique.
+    pub jobs: Vec<Job>,
+    /// What is allowed but unwise, each with its place; for the log.
+    pub warnings: Vec<String>,
+    /// For problems that only the disk can tell.
+    pub places: Places,
+}
+
+/// Where a value stands in the file; a value left out: where its object begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// `jobs[0].source_path`
+    pub field: String,
+}
+
+/// The places of all folders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    pub state_dir: Place,
+    /// One for each of `Config::jobs`, in the same order.
+    pub jobs: Vec<JobPlaces>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobPlaces {
+    pub source_path: Place,
+    /// Of `after_upload`.
+    pub after_upload: Place,
+}
+
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    pub level: log::LevelFilter,
+    /// `None`: standard error only.
+    pub file: Option<PathBuf>,
+    pub rotation: Rotation,
+}
+
+/// A rotating file: `max_size` bytes each, `files` of them in all (at least 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotation {
+    pub max_size: u64,
+    pub files: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeZone {
+    Utc,
+    Local,
+}
+
+/// One source, one destination, one schedule.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub name: String,
+    /// `processing_state` in the file; `pause` and `resume` override it at run time.
+    pub enabled: bool,
+    pub destination: Destination,
+    /// Put before every key as it stands; may be empty.
+    pub prefix: String,
+    pub source_path: PathBuf,
+    pub recursive: bool,
+    pub follow_symlinks: bool,
+    /// `None`: every file.
+    pub filter: Option<Filter>,
+    /// `None`: the name is kept.
+    pub change_filename: Option<Template>,
+    pub interval: Duration,
+    /// How long size and mtime must have stood still.
+    pub settle: Duration,
+    pub order: Order,
+    /// When sending is allowed; empty: always.
+    pub windows: Vec<Window>,
+    pub after_upload: AfterUpload,
+    pub credentials: CredentialSource,
+    pub proxy: ProxyChoice,
+    pub tls: TlsOptions,
+    pub object: ObjectOptions,
+    pub transfer: TransferOptions,
+}
+
+/// Where a bucket is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    pub bucket: String,
+    pub region: String,
+    pub tls: bool,
+    /// The service's host, without the bucket: `s3.eu-west-2.amazonaws.com`.
+    pub host: String,
+    pub port: u16,
+    /// `/storage/v1`, or empty: what stands between the host and the bucket.
+    pub base_path: String,
+    pub addressing: Addressing,
+}
+
+/// Never `auto`: that has been decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addressing {
+    Path,
+    VirtualHost,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    Oldest,
+    Newest,
+    Name,
+    Smallest,
+}
+
+/// Minutes after midnight, in the configured time zone; `from > to` spans midnight,
+/// `from == to` is the whole day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    pub from: u16,
+    pub to: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AfterUpload {
+    Keep,
+    Delete,
+    MoveTo(PathBuf),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// Keys that the configuration names.
+    Static {
+        access_key: String,
+        secret_key: Secret,
+        session_token: Option<Secret>,
+    },
+    /// Nothing configured: what AWS tools would find.
+    Chain,
+}
+
+/// A string that does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: impl Into<String>) -> Self {
+        Secret(value.into())
+    }
+
+    /// The value itself, for the one place that signs or sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProxyChoice {
+    /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+    Environment,
+    Bypass,
+    /// `http://user:pass@host:port`; a secret, for the password in it.
+    Url(Secret),
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// Trusted instead of the built-in roots.
+    pub ca_file: Option<PathBuf>,
+    /// Both or neither.
+    pub client_certificate: Option<PathBuf>,
+    pub client_key: Option<PathBuf>,
+}
+
+/// What every object gets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectOptions {
+    pub storage_class: Option<String>,
+    /// `AES256`, `aws:kms` or `aws:kms:dsse`.
+    pub server_side_encryption: Option<String>,
+    pub kms_key_id: Option<String>,
+    /// At most 10; key ≤ 128, value ≤ 256 characters.
+    pub tags: BTreeMap<String, String>,
+    /// Names in lower case, without `x-amz-meta-`; 2 KB in all.
+    pub metadata: BTreeMap<String, String>,
+    /// `None` is `auto`: from the extension.
+    pub content_type: Option<String>,
+    pub acl: Option<String>,
+    /// Twelve digits.
+    pub expected_bucket_owner: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransferOptions {
+    /// Bytes; a larger file goes up in parts. At most 5 GiB.
+    pub multipart_threshold: u64,
+    /// Bytes, 5 MiB to 5 GiB; `None` is `auto`.
+    pub part_size: Option<u64>,
+    /// SHA-256 of the payload in the signature; false only over TLS.
+    pub signed_payload: bool,
+    pub verify: Verify,
+    /// Bytes per second.
+    pub bandwidth_limit: Option<u64>,
+    /// Bytes per second; slower than this is a failure.
+    pub minimum_rate: u64,
+}
+
+/// When the object is asked for with a HEAD after its upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// Only where S3's answer does not prove it.
+    Auto,
+    Always,
+    Never,
+}

@@ -1,0 +1,55 @@
+//! Files that are whole after a power cut: either the old content or the new one.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+/// Writes `content` beside `path` and renames it into place, with an fsync of the file and of the
+/// folder. After an error the old file is untouched.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = create_beside(path)?;
+    file.write_all(content)?;
+    commit(file, path)
+}
+
+/// As [`replace`], without waiting for the disk: for what is only of use while the system runs.
+pub fn replace_volatile(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = create_beside(path)?;
+    file.write_all(content)?;
+    drop(file);
+    std::fs::rename(beside(path), path)
+}
+
+/// A new file that [`commit`] will put in the place of `path`.
+pub fn create_beside(path: &Path) -> io::Result<File> {
+    let descriptor = rustix::fs::open(
+        beside(path),
+        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+        Mode::from_raw_mode(0o640),
+    )?;
+    Ok(File::from(descriptor))
+}
+
+/// Puts the file from [`create_beside`] in the place of `path`.
+pub fn commit(file: File, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    drop(file);
+    std::fs::rename(beside(path), path)?;
+    sync_folder_of(path)
+}
+
+/// Makes names in the folder of `path` durable: creations, renames, removals.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn beside(path: &Path) -> std::path::PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}

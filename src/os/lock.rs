@@ -1,0 +1,92 @@
+//! One instance a state directory.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+
+/// Held as long as the value lives; the kernel lets go of it with the process, however that ends.
+#[derive(Debug)]
+pub struct StateLock {
+    file: File,
+}
+
+impl StateLock {
+    /// Takes `state_dir/lock` and writes the process id into it. `Ok(None)`: another process has it.
+    pub fn take(state_dir: &Path) -> io::Result<Option<StateLock>> {
+        let mut file = open(state_dir, OFlags::RDWR | OFlags::CREATE)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", rustix::process::getpid().as_raw_nonzero())?;
+        Ok(Some(StateLock { file }))
+    }
+
+    /// The process id of the instance that holds the lock; `None` when nobody does.
+    ///
+    /// Asks `/proc/locks` rather than trying the lock: a try that succeeds would keep a service
+    /// that starts at that moment from getting it.
+    pub fn holder(state_dir: &Path) -> io::Result<Option<rustix::process::Pid>> {
+        let mut file = match open(state_dir, OFlags::RDONLY) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let locks = std::fs::read_to_string("/proc/locks")?;
+        if !is_locked(&locks, file.metadata()?.ino()) {
+            return Ok(None);
+        }
+        let mut text = String::new();
+        Read::take(&mut file, 32).read_to_string(&mut text)?;
+        Ok(text
+            .trim()
+            .parse()
+            .ok()
+            .and_then(rustix::process::Pid::from_raw))
+    }
+}
+
+/// A line is `1: FLOCK  ADVISORY  WRITE 4242 fd:01:1234 0 EOF`, see proc_locks(5).
+fn is_locked(locks: &str, inode: u64) -> bool {
+    locks.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        words.next() == Some("FLOCK")
+            && words.nth(3).and_then(|id| id.rsplit(':').next()?.parse().ok()) == Some(inode)
+    })
+}
+
+impl Drop for StateLock {
+    fn drop(&mut self) {
+        // An empty lock file tells a reader that nobody runs, even where flock is not told apart.
+        let _ = self.file.set_len(0);
+    }
+}
+
+fn open(state_dir: &Path, flags: OFlags) -> io::Result<File> {
+    let descriptor = rustix::fs::open(
+        state_dir.join("lock"),
+        flags | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+        Mode::from_raw_mode(0o640),
+    )?;
+    Ok(File::from(descriptor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_locked;
+
+    #[test]
+    fn a_lock_is_found_by_its_inode_and_kind() {
+        let locks = "1: POSIX  ADVISORY  WRITE 17 fe:00:77 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 4242 fe:00:1234 0 EOF\n";
+        assert!(is_locked(locks, 1234));
+        assert!(!is_locked(locks, 77));
+        assert!(!is_locked(locks, 234));
+    }
+}

@@ -1,0 +1,162 @@
+//! Filling the queue: a walk over the folder, less what is done, refused, unsettled or open.
+
+use std::collections::HashSet;
+
+use super::{Env, JobRunner, Pass};
+use crate::clock;
+use crate::os::open_files::open_for_writing;
+use crate::record::ledger::fingerprint;
+use crate::record::{EventError, EventKind, Severity, keeper::today};
+use crate::source::scan::{Candidate, Found, Scan, Verdict, scan};
+
+/// Candidates kept at a time: about 200 bytes each.
+const BATCH: usize = 4096;
+
+impl JobRunner {
+    /// Walks the folder and refills the queue. False when the folder cannot be read.
+    pub(super) fn fill_queue(&mut self, pass: &mut Pass, env: &mut Env<'_>) -> bool {
+        let found = match self.walk(pass, env) {
+            Ok(found) => found,
+            Err(error) => {
+                self.folder_unreadable(pass, &error, env);
+                return false;
+            }
+        };
+        if self.trouble.folder_is_back() {
+            let event = self.event(
+                EventKind::JobUnblocked,
+                Severity::Info,
+                "the source folder can be read again",
+            );
+            env.records.event(&event);
+        }
+        for (relative, error) in &found.problems {
+            self.place_unreadable(pass, relative, error, env);
+        }
+        pass.more = found.more;
+        pass.unsettled = found.unsettled;
+        env.status.job(&self.job.name, |status| {
+            status.backlog = found.backlog;
+            status.backlog_bytes = found.backlog_bytes;
+        });
+        let candidates = self.without_open_files(pass, found.candidates);
+        let (later, first): (Vec<_>, Vec<_>) = candidates
+            .into_iter()
+            .partition(|candidate| self.deferred.contains(&self.fingerprint_of(candidate)));
+        pass.queue.extend(first);
+        pass.queue.extend(later);
+        true
+    }
+
+    fn walk(&mut self, pass: &Pass, env: &mut Env<'_>) -> std::io::Result<Scan> {
+        let (wall, now, today) = (clock::wall(), clock::monotonic(), today());
+        let destination = self.destination();
+        let (settling, refused, job) = (&mut self.settling, &self.refused, &self.job);
+        let records = &mut *env.records;
+        let keeps = job.after_upload == crate::config::model::AfterUpload::Keep;
+        let mut path = job.source_path.clone().into_os_string();
+        path.push("/");
+        let path = std::os::unix::ffi::OsStringExt::into_vec(path);
+        let mut full = Vec::new();
+        let mut judge = |found: Found<'_>| {
+            full.clear();
+            full.extend_from_slice(&path);
+            full.extend_from_slice(found.relative);
+            let fingerprint = fingerprint(&job.name, &destination, &full, found.identity);
+            if refused.contains(&fingerprint) || pass.set_aside.contains(&fingerprint) {
+                return Verdict::Refused;
+            }
+            if records.ledger().is_done(&fingerprint, today) {
+                let unsettled_affair = !keeps
+                    && records.ledger().is_confirmed(&fingerprint)
+                    && !records.is_pending(&fingerprint);
+                return if unsettled_affair {
+                    Verdict::Take
+                } else {
+                    Verdict::AlreadyUploaded
+                };
+            }
+            if settling.is_settled(found.identity, job.settle, wall, now) {
+                Verdict::Take
+            } else {
+                Verdict::Unsettled
+            }
+        };
+        scan(job, BATCH, &self.excluded, &mut judge, &mut |_, _| {})
+    }
+
+    /// A file that somebody writes to is not settled, whatever its mtime says.
+    fn without_open_files(&self, pass: &mut Pass, candidates: Vec<Candidate>) -> Vec<Candidate> {
+        if self.job.settle.is_zero() {
+            return candidates;
+        }
+        let id = |candidate: &Candidate| (candidate.identity.device, candidate.identity.inode);
+        let wanted: HashSet<_> = candidates.iter().map(id).collect();
+        let open = open_for_writing(&wanted);
+        if open.is_empty() {
+            return candidates;
+        }
+        let (busy, free): (Vec<_>, Vec<_>) = candidates
+            .into_iter()
+            .partition(|candidate| open.contains(&id(candidate)));
+        pass.unsettled += busy.len() as u64;
+        for candidate in &busy {
+            log::debug!(
+                "`{}` is open for writing",
+                self.path_shown(&candidate.relative)
+            );
+            pass.set_aside.insert(self.fingerprint_of(candidate));
+        }
+        free
+    }
+
+    pub(super) fn fingerprint_of(&self, candidate: &Candidate) -> crate::record::ledger::Fingerprint {
+        fingerprint(
+            &self.job.name,
+            &self.destination(),
+            &self.path_bytes(&candidate.relative),
+            candidate.identity,
+        )
+    }
+
+    fn folder_unreadable(&mut self, pass: &mut Pass, error: &std::io::Error, env: &mut Env<'_>) {
+        pass.tally.local += 1;
+        if !self.trouble.block_by_folder() {
+            return;
+        }
+        let message = format!(
+            "cannot read the folder `{}`: {error}",
+            self.job.source_path.display()
+        );
+        let event = self
+            .event(EventKind::JobBlocked, Severity::Error, &message)
+            .error(EventError {
+                class: "local",
+                hint: Some("mount or create the folder, and let s3ferry's user read it"),
+                ..EventError::default()
+            });
+        env.records.event(&event);
+        self.trouble.tell(env, &self.job.name, "local", &message, None);
+    }
+
+    fn place_unreadable(
+        &mut self,
+        pass: &mut Pass,
+        relative: &[u8],
+        error: &str,
+        env: &mut Env<'_>,
+    ) {
+        pass.tally.local += 1;
+        let path = self.path_bytes(relative);
+        let message = format!("cannot read `{}`: {error}", self.path_shown(relative));
+        let event = self
+            .event(EventKind::FileSkipped, Severity::Warning, &message)
+            .source_path(&path)
+            .error(EventError {
+                class: "local",
+                hint: Some("let s3ferry's user read it"),
+                ..EventError::default()
+            });
+        env.records.event(&event);
+    }
+}

@@ -1,0 +1,436 @@
+//! One pass over one job, a file at a time.
+//!
+//! A [`JobRunner`] is a state machine without waits of its own: [`JobRunner::step`] does the next
+//! piece of work and says what comes then, so that the agent can serve several jobs with one thread.
+
+mod attempt;
+mod batch;
+mod trouble;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::config::model::{Job, TimeZone};
+use crate::credentials::Provider;
+use crate::naming::ObjectKey;
+use crate::os::signals::Signals;
+use crate::record::keeper::Records;
+use crate::record::ledger::Fingerprint;
+use crate::record::{Event, EventKind, Severity, timestamp};
+use crate::s3::Client;
+use crate::source::scan::{Candidate, folder_id};
+use crate::source::settled::Settling;
+use crate::progress::Progress;
+use crate::status::{CurrentFile, StatusFile};
+use crate::text::{escape_bytes, human_duration, human_size};
+use crate::transport::{Transport, TransportError};
+use crate::upload::Limiter;
+use crate::windows::closed_for;
+
+use trouble::Trouble;
+
+/// How many files' refusals are remembered between passes.
+const REFUSALS_REMEMBERED: usize = 8192;
+/// How many keys of a pass are compared with each other.
+const KEYS_COMPARED: usize = 65_536;
+
+/// What the agent lends to a step.
+#[derive(Debug)]
+pub struct Env<'a> {
+    pub records: &'a mut Records,
+    pub signals: &'a Signals,
+    pub status: &'a StatusFile,
+    pub on_terminal: bool,
+}
+
+/// What comes after a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// There is more to do at once.
+    Continue,
+    /// Nothing before then.
+    WaitUntil(Instant),
+    PassFinished(Tally),
+    /// A signal wants the agent's attention.
+    Interrupted,
+}
+
+/// What a pass came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub uploaded: u64,
+    pub bytes: u64,
+    /// Files or folders that a local cause keeps from being sent.
+    pub local: u64,
+    /// S3 refuses the job.
+    pub refused: bool,
+    /// Files that are left for a temporary reason.
+    pub left: u64,
+}
+
+/// A job with all that it remembers between passes.
+#[derive(Debug)]
+pub struct JobRunner {
+    job: Job,
+    client: Client,
+    limiter: RefCell<Option<Limiter>>,
+    time_zone: TimeZone,
+    hostname: String,
+    enabled: bool,
+    excluded: Vec<(u64, u64)>,
+    settling: Settling,
+    /// Versions of files that can never be sent as they are, and of which that has been said.
+    refused: HashSet<Fingerprint>,
+    /// Files that go to the back of the queue.
+    deferred: HashSet<Fingerprint>,
+    attempts: HashMap<Fingerprint, Attempts>,
+    trouble: Trouble,
+    /// How often the part size is halved.
+    shrink: u32,
+    next_due: Instant,
+    pass: Option<Pass>,
+}
+
+/// The pass under way.
+#[derive(Debug)]
+struct Pass {
+    started: Instant,
+    queue: VecDeque<Candidate>,
+    /// The folder holds more candidates than the queue.
+    more: bool,
+    unsettled: u64,
+    /// When the folder is walked once more for files that were not settled.
+    second_look: Option<Instant>,
+    looked_twice: bool,
+    /// Which file a key belongs to, by the key.
+    keys: HashMap<ObjectKey, Box<[u8]>>,
+    /// Not again in this pass.
+    set_aside: HashSet<Fingerprint>,
+    tally: Tally,
+}
+
+/// The tries of one version of a file.
+#[derive(Debug, Clone)]
+struct Attempts {
+    key: ObjectKey,
+    started_at: time::OffsetDateTime,
+    started: Instant,
+    count: u32,
+    /// Tries since S3 last accepted anything of it.
+    fruitless: u32,
+    failure_told: bool,
+}
+
+impl JobRunner {
+    /// Prepares `job`; its first pass is due at once.
+    ///
+    /// # Errors
+    /// The job's proxy or certificates are not usable.
+    pub fn new(
+        job: Job,
+        time_zone: TimeZone,
+        state_dir: &Path,
+        signals: &Arc<Signals>,
+    ) -> Result<JobRunner, TransportError> {
+        let transport = Transport::new(
+            &job.proxy,
+            &job.tls,
+            job.transfer.minimum_rate,
+            Arc::clone(signals),
+        )?;
+        let provider = Provider::new(&job.credentials);
+        let now = clock::monotonic();
+        let limiter = job
+            .transfer
+            .bandwidth_limit
+            .map(|rate| Limiter::new(rate, now));
+        Ok(JobRunner {
+            client: Client::new(transport, job.destination.clone(), provider),
+            limiter: RefCell::new(limiter),
+            time_zone,
+            hostname: hostname(),
+            enabled: job.enabled,
+            excluded: folder_id(state_dir).into_iter().collect(),
+            settling: Settling::default(),
+            refused: HashSet::new(),
+            deferred: HashSet::new(),
+            attempts: HashMap::new(),
+            trouble: Trouble::default(),
+            shrink: 0,
+            next_due: now,
+            pass: None,
+            job,
+        })
+    }
+
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    pub fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    pub fn set_enabled(&mut self, enabled: bool) {
+        if enabled && !self.enabled {
+            self.run_now(clock::monotonic());
+        }
+        self.enabled = enabled;
+    }
+
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// A pass is due at once, and no back-off holds it.
+    pub fn run_now(&mut self, now: Instant) {
+        self.next_due = now;
+        self.trouble.retry_now();
+    }
+
+    /// Takes over when the next pass is due from the runner that this one replaces.
+    pub fn inherit(&mut self, old: &JobRunner) {
+        if old.pass.is_none() {
+            self.next_due = old.next_due.min(clock::monotonic() + self.job.interval);
+        }
+    }
+
+    /// Since when nothing could be sent for a temporary reason.
+    pub fn failing_since(&self) -> Option<Instant> {
+        self.trouble.failing_since()
+    }
+
+    /// When there is something to do; `None` while the job is not enabled.
+    pub fn ready_at(&self) -> Option<Instant> {
+        if !self.enabled {
+            return None;
+        }
+        let Some(pass) = &self.pass else {
+            return Some(self.next_due);
+        };
+        let second_look = pass.second_look.filter(|_| pass.queue.is_empty());
+        Some(match (self.trouble.retry_at(), second_look) {
+            (Some(retry), _) => retry,
+            (None, Some(look)) => look,
+            (None, None) => pass.started,
+        })
+    }
+
+    /// Does the next piece of work: a walk over the folder, or one try of one file.
+    pub fn step(&mut self, env: &mut Env<'_>) -> Step {
+        let now = clock::monotonic();
+        self.trouble.retry_now();
+        if let Some(closed) = self.window_closed_for() {
+            return self.leave_until(now + closed, env);
+        }
+        let Some(mut pass) = self.pass.take() else {
+            return self.begin(now, env);
+        };
+        let step = self.go_on(&mut pass, now, env);
+        match step {
+            Some(step) => {
+                self.pass = Some(pass);
+                step
+            }
+            None => self.finish(pass, env),
+        }
+    }
+
+    /// Gives up what is left of the pass, for `once` when its time is over.
+    pub fn abandon(&mut self, env: &mut Env<'_>) -> Tally {
+        match self.pass.take() {
+            Some(mut pass) => {
+                pass.tally.left += pass.queue.len() as u64 + u64::from(pass.more);
+                let tally = pass.tally.clone();
+                self.finish(pass, env);
+                tally
+            }
+            None => Tally::default(),
+        }
+    }
+
+    fn begin(&mut self, now: Instant, env: &mut Env<'_>) -> Step {
+        self.next_due = now + self.job.interval;
+        self.settling
+            .forget_before(now.checked_sub(self.job.interval.max(DAY)).unwrap_or(now));
+        env.status.job(&self.job.name, |status| {
+            status.state = "working".to_owned();
+            status.last_pass = Some(timestamp(clock::wall()));
+        });
+        let mut pass = Pass::new(now);
+        if !self.fill_queue(&mut pass, env) {
+            return self.finish(pass, env);
+        }
+        self.abort_leftovers(env);
+        self.pass = Some(pass);
+        Step::Continue
+    }
+
+    /// `None`: the pass is over.
+    fn go_on(&mut self, pass: &mut Pass, now: Instant, env: &mut Env<'_>) -> Option<Step> {
+        if let Some(candidate) = pass.queue.pop_front() {
+            return self.try_candidate(pass, candidate, env);
+        }
+        if pass.more {
+            // Only as long as walks yield something to try.
+            return (self.fill_queue(pass, env) && !pass.queue.is_empty()).then_some(Step::Continue);
+        }
+        if pass.unsettled > 0 && !pass.looked_twice {
+            let look = *pass.second_look.get_or_insert(now + self.job.settle);
+            if now < look {
+                return Some(Step::WaitUntil(look));
+            }
+            pass.looked_twice = true;
+            return (self.fill_queue(pass, env) && !pass.queue.is_empty()).then_some(Step::Continue);
+        }
+        None
+    }
+
+    fn finish(&mut self, pass: Pass, env: &mut Env<'_>) -> Step {
+        let mut tally = pass.tally;
+        tally.left += pass.unsettled;
+        env.records.flush();
+        let did_something = tally.uploaded > 0 || tally.local > 0;
+        if did_something {
+            let elapsed = clock::monotonic().saturating_duration_since(pass.started);
+            let message = summary(&tally, elapsed);
+            let event = self.event(EventKind::PassFinished, Severity::Info, &message);
+            env.records.event(&event);
+        }
+        self.attempts.clear();
+        if tally.left == 0 {
+            self.deferred.clear();
+        }
+        self.settle_status(env);
+        Step::PassFinished(tally)
+    }
+
+    /// Outside its windows a job keeps what it has and waits.
+    fn leave_until(&mut self, opens: Instant, env: &mut Env<'_>) -> Step {
+        let left = self.pass.take().map_or(1, |pass| pass.queue.len() as u64);
+        env.records.flush();
+        self.next_due = opens;
+        self.settle_status(env);
+        env.status.job(&self.job.name, |status| {
+            status.state = "outside_window".to_owned();
+        });
+        Step::PassFinished(Tally {
+            left,
+            ..Tally::default()
+        })
+    }
+
+    fn settle_status(&self, env: &mut Env<'_>) {
+        let state = if !self.enabled {
+            "paused"
+        } else if self.trouble.is_blocked() {
+            "blocked"
+        } else {
+            "waiting"
+        };
+        let wait = self
+            .next_due
+            .saturating_duration_since(clock::monotonic());
+        env.status.job(&self.job.name, |status| {
+            status.state = state.to_owned();
+            status.next_pass = Some(timestamp(clock::wall() + wait));
+            status.next_try = None;
+        });
+    }
+
+    fn window_closed_for(&self) -> Option<Duration> {
+        closed_for(
+            &self.job.windows,
+            clock::in_zone(clock::wall(), self.time_zone),
+        )
+    }
+
+    fn event<'a>(&'a self, kind: EventKind, severity: Severity, message: &'a str) -> Event<'a> {
+        Event::new(clock::wall(), kind, severity, message).job(&self.job.name)
+    }
+
+    fn destination(&self) -> String {
+        destination_of(&self.job)
+    }
+
+    fn refuse(&mut self, fingerprint: Fingerprint) {
+        if self.refused.len() >= REFUSALS_REMEMBERED {
+            self.refused.clear();
+        }
+        self.refused.insert(fingerprint);
+    }
+
+    fn path_shown(&self, relative: &[u8]) -> String {
+        escape_bytes(&self.path_bytes(relative))
+    }
+
+    fn path_bytes(&self, relative: &[u8]) -> Vec<u8> {
+        use std::os::unix::ffi::OsStrExt;
+        crate::source::file::full_path(&self.job.source_path, relative)
+            .as_os_str()
+            .as_bytes()
+            .to_owned()
+    }
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Pass {
+    fn new(now: Instant) -> Pass {
+        Pass {
+            started: now,
+            queue: VecDeque::new(),
+            more: false,
+            unsettled: 0,
+            second_look: None,
+            looked_twice: false,
+            keys: HashMap::new(),
+            set_aside: HashSet::new(),
+            tally: Tally::default(),
+        }
+    }
+}
+
+/// What a fingerprint is bound to: another bucket has none of the files yet.
+pub fn destination_of(job: &Job) -> String {
+    format!("{}/{}", job.destination.host, job.destination.bucket)
+}
+
+fn summary(tally: &Tally, elapsed: Duration) -> String {
+    let mut message = format!(
+        "{} uploaded ({}) in {}",
+        files(tally.uploaded),
+        human_size(tally.bytes),
+        human_duration(elapsed)
+    );
+    if tally.local > 0 {
+        message.push_str(&format!(", {} not sendable", tally.local));
+    }
+    if tally.left > 0 {
+        message.push_str(&format!(", {} left for later", tally.left));
+    }
+    message
+}
+
+fn files(count: u64) -> String {
+    match count {
+        1 => "1 file".to_owned(),
+        count => format!("{count} files"),
+    }
+}
+
+fn progress_of<'a>(env: &Env<'a>, job: &'a str, file: CurrentFile) -> Progress<'a> {
+    Progress::new(env.status, job, env.on_terminal, file)
+}
+
+/// This machine's name, for `<hostname>`.
+pub fn hostname() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}

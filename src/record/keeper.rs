@@ -1,0 +1,278 @@
+//! The records of a running agent: written in the order that loses nothing, and seldom.
+//!
+//! Of a finished upload the ledger's confirmation comes first. The history entry and the ledger's
+//! last word follow in batches, one fsync of each file a batch: a restart finds a confirmation
+//! without its last word and does what is missing.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::ledger::{Confirmed, Damage, Fingerprint, Ledger};
+use super::{Event, EventKind, HistoryEntry, JsonLines, Repair, Severity, read_last};
+use crate::clock;
+use crate::config::model::Config;
+
+/// A batch is closed when it has so many files, or is so old.
+const BATCH_FILES: usize = 64;
+const BATCH_AGE: Duration = Duration::from_secs(1);
+/// How many confirmations are kept in memory while the disk is full. More files than that are sent
+/// again later, to the same keys.
+const UNWRITTEN_LIMIT: usize = 2000;
+
+/// A finished upload whose last word is not in the ledger yet.
+#[derive(Debug)]
+struct Pending {
+    fingerprint: Fingerprint,
+    entry: HistoryEntry,
+    keep: bool,
+    entry_written: bool,
+}
+
+/// History, events and ledger of one state directory.
+#[derive(Debug)]
+pub struct Records {
+    history: JsonLines,
+    history_path: PathBuf,
+    history_files: u32,
+    events: JsonLines,
+    ledger: Ledger,
+    pending: Vec<Pending>,
+    pending_since: Option<Instant>,
+    /// The state directory could not be written, and that has been said.
+    failing: bool,
+}
+
+/// What the opening repaired, a file each.
+pub type Repairs = Vec<(&'static str, u64)>;
+
+impl Records {
+    /// Opens or begins the records in `config.state_dir`.
+    pub fn open(config: &Config) -> io::Result<(Records, Repairs)> {
+        let path = |name: &str| config.state_dir.join(name);
+        let (history, history_repair) =
+            JsonLines::open(&path("history.jsonl"), config.history)?;
+        let (events, events_repair) = JsonLines::open(&path("events.jsonl"), config.events)?;
+        let (ledger, damage) = Ledger::open(&config.state_dir)?;
+        let records = Records {
+            history,
+            history_path: path("history.jsonl"),
+            history_files: config.history.files,
+            events,
+            ledger,
+            pending: Vec::new(),
+            pending_since: None,
+            failing: false,
+        };
+        Ok((records, repairs(history_repair, events_repair, damage)))
+    }
+
+    pub fn ledger(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
+    /// Writes an event and logs it.
+    pub fn event(&mut self, event: &Event<'_>) {
+        log_event(event);
+        let written = self.events.append(&event.to_line());
+        self.note(written, "events.jsonl");
+    }
+
+    /// S3 has the object. `durable`: wait for the disk, since something will be deleted. False
+    /// when that could not be written; then the source file has to stay where it is.
+    pub fn confirm(&mut self, confirmed: Confirmed, durable: bool) -> bool {
+        let written = self.ledger.confirm(confirmed);
+        let written = match written {
+            Ok(()) if durable => self.ledger.sync(),
+            other => other,
+        };
+        let fine = written.is_ok();
+        self.note(written, "ledger.jsonl");
+        fine
+    }
+
+    /// Once more, for a confirmation whose first writing failed or was not waited for. False when
+    /// that cannot be written either.
+    pub fn reconfirm(&mut self, confirmed: &Confirmed) -> bool {
+        let written = self
+            .ledger
+            .rewrite(confirmed)
+            .and_then(|()| self.ledger.sync());
+        let fine = written.is_ok();
+        self.note(written, "ledger.jsonl");
+        fine
+    }
+
+    /// Whether the upload's last word is only waiting for its batch.
+    pub fn is_pending(&self, fingerprint: &Fingerprint) -> bool {
+        let mut pending = self.pending.iter();
+        pending.any(|pending| pending.fingerprint == *fingerprint)
+    }
+
+    /// The source file has been seen to; `keep`: it is still in its place.
+    pub fn finish(&mut self, confirmed: Confirmed, keep: bool) {
+        if self.pending.len() >= UNWRITTEN_LIMIT {
+            self.pending.remove(0);
+        }
+        let written = self.history.append(&confirmed.entry.to_line());
+        let entry_written = written.is_ok();
+        self.note(written, "history.jsonl");
+        self.pend(confirmed, keep, entry_written);
+    }
+
+    fn pend(&mut self, confirmed: Confirmed, keep: bool, entry_written: bool) {
+        self.pending.push(Pending {
+            fingerprint: confirmed.fingerprint,
+            entry: confirmed.entry,
+            keep,
+            entry_written,
+        });
+        self.pending_since.get_or_insert_with(clock::monotonic);
+    }
+
+    /// Closes the batch when it is full or old.
+    pub fn flush_if_due(&mut self, now: Instant) {
+        let due = self.pending.len() >= BATCH_FILES
+            || self
+                .pending_since
+                .is_some_and(|since| now.saturating_duration_since(since) >= BATCH_AGE);
+        if due {
+            self.flush();
+        }
+    }
+
+    /// Closes the batch. What cannot be written stays for the next time.
+    pub fn flush(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        self.pending_since = None;
+        let written = self.write_pending();
+        self.note(written, "the state directory");
+    }
+
+    fn write_pending(&mut self) -> io::Result<()> {
+        for pending in &mut self.pending {
+            if !pending.entry_written {
+                self.history.append(&pending.entry.to_line())?;
+                pending.entry_written = true;
+            }
+        }
+        self.ledger.sync()?;
+        if let Err(error) = self.history.sync() {
+            // What was appended may be lost, and a second fsync would not tell.
+            for pending in &mut self.pending {
+                pending.entry_written = false;
+            }
+            return Err(error);
+        }
+        let today = today();
+        for (index, pending) in self.pending.iter().enumerate() {
+            // Where its confirmation is not in the file, the last word alone says enough.
+            let written = self
+                .ledger
+                .done(pending.fingerprint, today, pending.keep);
+            if let Err(error) = written {
+                self.pending.drain(..index);
+                return Err(error);
+            }
+        }
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Uploads that a former run left confirmed but not settled: those whose file is no longer
+    /// there are finished now, the others when their folder is walked.
+    pub fn recover(&mut self, still_there: &dyn Fn(&Confirmed) -> bool, kept: &dyn Fn(&str) -> bool) {
+        for confirmed in self.ledger.confirmed().to_vec() {
+            let keep = kept(&confirmed.entry.job);
+            if !keep && still_there(&confirmed) {
+                continue;
+            }
+            self.finish_recovered(confirmed, keep);
+        }
+        self.flush();
+    }
+
+    /// As [`Records::finish`], for an upload of a former run: its history entry may be there.
+    pub fn finish_recovered(&mut self, confirmed: Confirmed, keep: bool) {
+        if self.history_has(&confirmed.entry) {
+            self.pend(confirmed, keep, true);
+        } else {
+            self.finish(confirmed, keep);
+        }
+    }
+
+    fn history_has(&self, wanted: &HistoryEntry) -> bool {
+        let mut same = |line: &[u8]| {
+            HistoryEntry::parse(line).is_some_and(|entry| {
+                entry.source_path == wanted.source_path && entry.finished_at == wanted.finished_at
+            })
+        };
+        read_last(&self.history_path, self.history_files, 1, &mut same)
+            .is_ok_and(|(found, _)| !found.is_empty())
+    }
+
+    /// Says once that the state directory fails, and once that it works again.
+    fn note(&mut self, result: io::Result<()>, what: &str) {
+        match result {
+            Ok(()) if self.failing => {
+                self.failing = false;
+                log::warn!("the state directory can be written again");
+            }
+            Ok(()) => {}
+            Err(error) if !self.failing => {
+                self.failing = true;
+                log::error!(
+                    "cannot write {what}: {error}; uploads go on, nothing is deleted or moved until it can"
+                );
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Whether the last write to the state directory failed.
+    pub fn is_failing(&self) -> bool {
+        self.failing
+    }
+}
+
+fn repairs(history: Repair, events: Repair, ledger: Damage) -> Repairs {
+    let mut repairs = Repairs::new();
+    for (name, dropped) in [
+        ("history.jsonl", history.dropped),
+        ("events.jsonl", events.dropped),
+        ("ledger.jsonl", ledger.dropped_bytes),
+    ] {
+        if dropped > 0 {
+            repairs.push((name, dropped));
+        }
+    }
+    repairs
+}
+
+/// Days since 1970.
+pub fn today() -> u32 {
+    u32::try_from(clock::wall().unix_timestamp() / 86_400).unwrap_or(0)
+}
+
+fn log_event(event: &Event<'_>) {
+    let level = match event.severity {
+        Severity::Info => log::Level::Info,
+        Severity::Warning => log::Level::Warn,
+        Severity::Error => log::Level::Error,
+    };
+    let hint = event
+        .error
+        .as_ref()
+        .and_then(|error| error.hint)
+        .map(|hint| format!("; {hint}"))
+        .unwrap_or_default();
+    let job = event.job.map(|job| format!("[{job}] ")).unwrap_or_default();
+    log::log!(level, "{job}{}{hint}", event.message);
+}
+
+/// An event about nothing but the service.
+pub fn service_event(kind: EventKind, message: String) -> Event<'static> {
+    Event::new(clock::wall(), kind, Severity::Info, message)
+}

@@ -1,0 +1,295 @@
+//! Sends one operation: credentials, signature, exchange, answer, clock.
+
+use std::cell::RefCell;
+use std::io::Read;
+use std::time::Duration as StdDuration;
+
+use http::HeaderMap;
+use s3::bucket::Bucket;
+use s3::command::Command;
+use s3::error::S3Error;
+use s3::region::Region;
+use s3::request::Request;
+use time::{Duration, OffsetDateTime};
+
+use super::failure::{self, Class, Failure};
+use super::request::{ANSWER_LIMIT, SignedRequest, UNSIGNED};
+use super::skew;
+use crate::clock;
+use crate::config::model::{Addressing, Destination};
+use crate::credentials::{CredentialError, Provider};
+use crate::transport::Transport;
+
+/// The SHA-256 of nothing.
+const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// A body whose hash and length are known before its first byte is read.
+pub trait Body {
+    /// Bytes.
+    fn length(&self) -> u64;
+    /// Lower-case hex; `None` sends it unsigned.
+    fn sha256(&self) -> Option<String>;
+    /// From its first byte on; called again when the request is repeated.
+    fn open(&self) -> Box<dyn Read + '_>;
+}
+
+/// What a request may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For the answer's body, once its headers are there.
+    pub answer_body: StdDuration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            answer_body: StdDuration::from_secs(60),
+        }
+    }
+}
+
+/// What an operation sends.
+pub(super) struct Operation<'a> {
+    pub name: &'static str,
+    pub key: &'a str,
+    pub command: Command<'a>,
+    pub extra: HeaderMap,
+    pub query: Vec<(&'static str, String)>,
+    pub payload: Payload<'a>,
+    pub limits: Limits,
+}
+
+pub(super) enum Payload<'a> {
+    /// No body and no `Content-Length`: GET, HEAD, DELETE.
+    None,
+    Bytes(Vec<u8>),
+    Stream(&'a dyn Body),
+}
+
+/// A good answer.
+pub(super) struct Answer {
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<String> {
+        Some(self.headers.get(name)?.to_str().ok()?.to_owned())
+    }
+}
+
+/// One destination, one connection, one set of credentials.
+pub struct Client {
+    transport: Transport,
+    destination: Destination,
+    provider: Provider,
+    /// The server's clock minus ours, as far as it matters.
+    clock_offset: Duration,
+    clock_corrected: bool,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("destination", &self.destination)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    pub fn new(transport: Transport, destination: Destination, provider: Provider) -> Client {
+        Client {
+            transport,
+            destination,
+            provider,
+            clock_offset: Duration::ZERO,
+            clock_corrected: false,
+        }
+    }
+
+    pub fn bucket(&self) -> &str {
+        &self.destination.bucket
+    }
+
+    /// The server's clock minus ours, once after each correction.
+    pub fn take_clock_correction(&mut self) -> Option<Duration> {
+        std::mem::take(&mut self.clock_corrected).then_some(self.clock_offset)
+    }
+
+    /// The time that signatures carry.
+    pub fn signing_time(&self) -> OffsetDateTime {
+        clock::wall()
+            .checked_add(self.clock_offset)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    /// Sends `operation`, once more at once where that is no attempt of its own: on a pooled
+    /// connection that turned out to be closed, and with the right time after a clock error.
+    pub(super) fn send(&mut self, operation: &Operation<'_>) -> Result<Answer, Failure> {
+        match self.exchange(operation) {
+            Err(failure) if failure.is_stale_connection() => self.exchange(operation),
+            Err(failure) if failure.class == Class::Clock && self.clock_corrected => {
+                self.exchange(operation)
+            }
+            other => other,
+        }
+    }
+
+    fn exchange(&mut self, operation: &Operation<'_>) -> Result<Answer, Failure> {
+        let bucket = self.bucket_for(operation)?;
+        let (payload_hash, content_length) = describe(&operation.payload);
+        let connections = self.transport.pace().connections();
+        let signed_at = self.signing_time();
+        let (sent_at, started) = (clock::wall(), clock::monotonic());
+        let body: Option<Box<dyn Read + '_>> = match &operation.payload {
+            Payload::None => None,
+            Payload::Bytes(content) => Some(Box::new(content.as_slice())),
+            Payload::Stream(stream) => Some(stream.open()),
+        };
+        let request = SignedRequest {
+            transport: &self.transport,
+            bucket: &bucket,
+            key: operation.key,
+            command: operation.command.clone(),
+            signed_at,
+            extra: operation.extra.clone(),
+            payload_hash,
+            content_length,
+            body: RefCell::new(body),
+        };
+        let result = request.response();
+        drop(request);
+        let reused = self.transport.pace().connections() == connections;
+        let mut response = match result {
+            Ok(response) => response,
+            Err(error) => return Err(unsent(operation.name, error, reused)),
+        };
+        let elapsed = clock::monotonic().duration_since(started);
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        self.transport
+            .pace()
+            .body_within(clock::monotonic(), operation.limits.answer_body);
+        let content = response
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_LIMIT)
+            .read_to_vec()
+            .map_err(|error| failure::from_transport(operation.name, &error.into_io()))?;
+        log::debug!(
+            target: "s3ferry::s3",
+            "{} {} -> HTTP {status} in {} ms",
+            operation.name,
+            crate::text::escape_bytes(operation.key.as_bytes()),
+            elapsed.as_millis()
+        );
+        if (200..300).contains(&status) {
+            return Ok(Answer {
+                headers,
+                body: content,
+            });
+        }
+        let mut failure = failure::from_answer(operation.name, status, &headers, &content);
+        self.learn_clock(&mut failure, &headers, sent_at, elapsed);
+        Err(failure)
+    }
+
+    /// Makes a clock error of a refusal that the clocks explain, and takes over the offset.
+    fn learn_clock(
+        &mut self,
+        failure: &mut Failure,
+        headers: &HeaderMap,
+        sent_at: OffsetDateTime,
+        elapsed: StdDuration,
+    ) {
+        let date = headers.get("date").and_then(|date| date.to_str().ok());
+        let age = headers.contains_key("age");
+        let Some(seen) = skew::observe(date, age, sent_at, elapsed) else {
+            return;
+        };
+        // A HEAD has no body and so no code.
+        let code = failure.code.as_deref().unwrap_or("AccessDenied");
+        let refused = failure.http_status.is_some_and(|status| status == 400 || status == 403);
+        if refused && skew::explains(code, seen.skew, self.clock_offset) {
+            self.clock_offset = seen.skew;
+            self.clock_corrected = true;
+            failure.class = Class::Clock;
+        }
+    }
+
+    fn bucket_for(&mut self, operation: &Operation<'_>) -> Result<Bucket, Failure> {
+        let keys = self.provider.keys().map_err(|error| refused(operation.name, &error))?;
+        let region = Region::Custom {
+            region: self.destination.region.clone(),
+            endpoint: endpoint(&self.destination),
+        };
+        let credentials = s3::creds::Credentials::new(
+            Some(&keys.access_key),
+            Some(keys.secret_key.expose()),
+            None,
+            keys.session_token.as_ref().map(|token| token.expose()),
+            None,
+        )
+        .map_err(|error| Failure::new(Class::Credentials, operation.name, error.to_string()))?;
+        let mut bucket = Bucket::new(&self.destination.bucket, region, credentials)
+            .map_err(|error| Failure::new(Class::Blocked, operation.name, error.to_string()))?;
+        if self.destination.addressing == Addressing::Path {
+            bucket.set_path_style();
+        }
+        for (name, value) in &operation.query {
+            bucket.add_query(name, value);
+        }
+        Ok(*bucket)
+    }
+}
+
+fn refused(operation: &'static str, error: &CredentialError) -> Failure {
+    Failure {
+        code: Some("NoCredentials".to_owned()),
+        hint: Some(error.hint()),
+        ..Failure::new(Class::Credentials, operation, error.to_string())
+    }
+}
+
+/// The standard ports are left out, as the `Host` header leaves them out.
+fn endpoint(destination: &Destination) -> String {
+    let (scheme, standard) = if destination.tls {
+        ("https", 443)
+    } else {
+        ("http", 80)
+    };
+    let port = if destination.port == standard {
+        String::new()
+    } else {
+        format!(":{}", destination.port)
+    };
+    format!(
+        "{scheme}://{}{port}{}",
+        destination.host, destination.base_path
+    )
+}
+
+fn describe(payload: &Payload<'_>) -> (String, Option<u64>) {
+    match payload {
+        Payload::None => (EMPTY_SHA256.to_owned(), None),
+        Payload::Bytes(content) => (
+            crate::upload::hash::sha256_hex(content),
+            Some(content.len() as u64),
+        ),
+        Payload::Stream(stream) => (
+            stream.sha256().unwrap_or_else(|| UNSIGNED.to_owned()),
+            Some(stream.length()),
+        ),
+    }
+}
+
+fn unsent(operation: &'static str, error: S3Error, reused: bool) -> Failure {
+    match error {
+        S3Error::Io(error) => {
+            let mut failure = failure::from_transport(operation, &error);
+            failure.on_reused_connection = reused;
+            failure
+        }
+        other => Failure::new(Class::ThisFile, operation, other.to_string()),
+    }
+}

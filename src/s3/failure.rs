@@ -1,0 +1,419 @@
+//! What went wrong with a request, and of which kind it is: the one table.
+//!
+//! The kind decides what happens next; nothing else looks at codes or statuses.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::answer::{self, ErrorAnswer};
+
+/// What a failure means for the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The network or the server's connection: the same again after a while.
+    Connection,
+    /// The server cannot at the moment: the same again after a while.
+    Temporary,
+    /// The server wants less of it: the same again, and slower.
+    Throttled,
+    /// The keys are refused: nothing works until they are replaced.
+    Credentials,
+    /// The clocks are too far apart: sign again with the right time.
+    Clock,
+    /// Permission, bucket, region or a setting: nothing works until somebody changes something.
+    Blocked,
+    /// Only this file: the next one may work.
+    ThisFile,
+    /// A signal ended the wait.
+    Stopped,
+}
+
+impl Class {
+    /// As it stands in events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Connection => "connection",
+            Class::Temporary => "temporary",
+            Class::Throttled => "throttled",
+            Class::Credentials => "credentials",
+            Class::Clock => "clock",
+            Class::Blocked => "blocked",
+            Class::ThisFile => "this_file",
+            Class::Stopped => "stopped",
+        }
+    }
+
+    /// Whether the same request can work later without anybody doing anything.
+    pub fn is_temporary(self) -> bool {
+        matches!(
+            self,
+            Class::Connection | Class::Temporary | Class::Throttled | Class::Clock
+        )
+    }
+}
+
+/// A request that did not work.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub class: Class,
+    /// S3's name of the operation: `PutObject`.
+    pub operation: &'static str,
+    /// S3's error code, or a name of ours for what the transport reports.
+    pub code: Option<String>,
+    pub http_status: Option<u16>,
+    pub request_id: Option<String>,
+    /// One line, without secrets.
+    pub message: String,
+    /// What the user can do.
+    pub hint: Option<&'static str>,
+    /// How long the server asks to be left alone.
+    pub retry_after: Option<Duration>,
+    /// `<Region>` or `x-amz-bucket-region`.
+    pub region: Option<String>,
+    /// The exchange failed on a connection from the pool, which the server may have closed long
+    /// before.
+    pub on_reused_connection: bool,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.operation)?;
+        match (&self.code, self.http_status) {
+            (Some(code), Some(status)) => write!(f, "{code} (HTTP {status})")?,
+            (Some(code), None) => f.write_str(code)?,
+            (None, Some(status)) => write!(f, "HTTP {status}")?,
+            (None, None) => {}
+        }
+        if !self.message.is_empty() {
+            let separator = if self.code.is_some() || self.http_status.is_some() {
+                ": "
+            } else {
+                ""
+            };
+            write!(f, "{separator}{}", self.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Failure {
+    /// A failure of our own making, before or after the exchange.
+    pub fn new(class: Class, operation: &'static str, message: impl Into<String>) -> Failure {
+        Failure {
+            class,
+            operation,
+            code: None,
+            http_status: None,
+            request_id: None,
+            message: message.into(),
+            hint: None,
+            retry_after: None,
+            region: None,
+            on_reused_connection: false,
+        }
+    }
+
+    /// Whether a fresh connection deserves a try before anything is called a failure.
+    pub fn is_stale_connection(&self) -> bool {
+        self.on_reused_connection
+            && (self.has_code("ConnectionReset") || self.has_code("ConnectionClosed"))
+    }
+
+    pub fn has_code(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+}
+
+const CLOCK: &str = "set the clock, for example with NTP; s3ferry signs with the server's time meanwhile";
+const REGION: &str = "set `region`, or the region in `host`, to the bucket's own";
+const PERMISSION: &str =
+    "allow `s3:PutObject` on this bucket and prefix to the key, and check bucket policy and encryption key";
+const KEYS: &str = "check `access_key` and `secret_key`; the key may be deleted, inactive or mistyped";
+const EXPIRED: &str = "renew the session token";
+const BUCKET: &str = "create the bucket, or correct its name in `host` or `bucket`";
+const SETTING: &str = "the store does not accept a setting under `object`; correct or remove it";
+const TOO_LARGE: &str = "the file is larger than the store takes";
+const LONG_KEY: &str = "shorten `prefix` or `change_filename`: a key has at most 1,024 bytes";
+const LATER: &str = "nothing to do: s3ferry tries again by itself";
+
+/// S3's error codes, see
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>, with those of other
+/// stores. A code that is not here is judged by its HTTP status.
+pub const HINTS: &[(&str, Class, &str)] = &[
+    ("InternalError", Class::Temporary, LATER),
+    ("ServiceUnavailable", Class::Throttled, LATER),
+    ("SlowDown", Class::Throttled, LATER),
+    ("TooManyRequests", Class::Throttled, LATER),
+    ("Throttling", Class::Throttled, LATER),
+    ("ThrottlingException", Class::Throttled, LATER),
+    ("RequestLimitExceeded", Class::Throttled, LATER),
+    ("RequestTimeout", Class::Temporary, LATER),
+    ("RequestTimeoutException", Class::Temporary, LATER),
+    ("PriorRequestNotComplete", Class::Temporary, LATER),
+    ("RequestCanceled", Class::Temporary, LATER),
+    ("OperationAborted", Class::Temporary, LATER),
+    ("ConditionalRequestConflict", Class::Temporary, LATER),
+    ("IncompleteBody", Class::Temporary, LATER),
+    ("BadDigest", Class::Temporary, LATER),
+    ("XAmzContentSHA256Mismatch", Class::Temporary, LATER),
+    ("NoSuchUpload", Class::Temporary, LATER),
+    ("InvalidPart", Class::Temporary, LATER),
+    ("InvalidPartOrder", Class::Temporary, LATER),
+    ("EntityTooSmall", Class::Temporary, LATER),
+    ("RequestTimeTooSkewed", Class::Clock, CLOCK),
+    ("RequestExpired", Class::Clock, CLOCK),
+    ("ExpiredToken", Class::Credentials, EXPIRED),
+    ("TokenRefreshRequired", Class::Credentials, EXPIRED),
+    ("InvalidToken", Class::Credentials, EXPIRED),
+    ("InvalidAccessKeyId", Class::Credentials, KEYS),
+    ("SignatureDoesNotMatch", Class::Credentials, KEYS),
+    ("InvalidSecurity", Class::Credentials, KEYS),
+    ("NotSignedUp", Class::Credentials, KEYS),
+    ("AccessDenied", Class::Blocked, PERMISSION),
+    ("AllAccessDisabled", Class::Blocked, PERMISSION),
+    ("AccountProblem", Class::Blocked, PERMISSION),
+    ("NoSuchBucket", Class::Blocked, BUCKET),
+    ("InvalidBucketName", Class::Blocked, BUCKET),
+    ("PermanentRedirect", Class::Blocked, REGION),
+    ("TemporaryRedirect", Class::Temporary, LATER),
+    ("AuthorizationHeaderMalformed", Class::Blocked, REGION),
+    ("IllegalLocationConstraintException", Class::Blocked, REGION),
+    ("InvalidStorageClass", Class::Blocked, SETTING),
+    ("InvalidEncryptionAlgorithmError", Class::Blocked, SETTING),
+    ("AccessControlListNotSupported", Class::Blocked, SETTING),
+    ("InvalidTag", Class::Blocked, SETTING),
+    ("MetadataTooLarge", Class::Blocked, SETTING),
+    ("NotImplemented", Class::Blocked, SETTING),
+    ("QuotaExceeded", Class::Blocked, "make room in the bucket, or raise its quota"),
+    ("EntityTooLarge", Class::ThisFile, TOO_LARGE),
+    ("KeyTooLongError", Class::ThisFile, LONG_KEY),
+];
+
+fn by_status(status: u16) -> (Class, Option<&'static str>) {
+    match status {
+        408 | 409 | 425 | 500 | 502 | 504 => (Class::Temporary, Some(LATER)),
+        429 | 503 => (Class::Throttled, Some(LATER)),
+        300..=399 => (Class::Blocked, Some(REGION)),
+        401 | 403 => (Class::Blocked, Some(PERMISSION)),
+        404 => (Class::Blocked, Some(BUCKET)),
+        405 | 501 => (Class::Blocked, Some(SETTING)),
+        413 => (Class::ThisFile, Some(TOO_LARGE)),
+        400..=499 => (Class::ThisFile, None),
+        _ => (Class::Temporary, Some(LATER)),
+    }
+}
+
+/// An answer that says no. A 200 that carries an `<Error>`, or nothing that S3 would say, counts
+/// as a 500.
+pub fn from_answer(
+    operation: &'static str,
+    status: u16,
+    headers: &http::HeaderMap,
+    body: &[u8],
+) -> Failure {
+    let ErrorAnswer {
+        code,
+        message,
+        request_id,
+        region,
+    } = answer::error(body).unwrap_or_default();
+    let known = HINTS.iter().find(|(name, ..)| *name == code);
+    let judged = if status < 300 { 500 } else { status };
+    let (class, hint) = match known {
+        Some((_, class, hint)) => (*class, Some(*hint)),
+        None => by_status(judged),
+    };
+    let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
+    let message = match (message.is_empty(), status) {
+        (false, _) => one_line(&message),
+        (true, 200..=299) => "the answer is not one that S3 gives".to_owned(),
+        (true, _) => String::new(),
+    };
+    Failure {
+        class,
+        operation,
+        code: Some(code).filter(|code| !code.is_empty()),
+        http_status: Some(status),
+        request_id: Some(request_id)
+            .filter(|id| !id.is_empty())
+            .or_else(|| header("x-amz-request-id")),
+        message,
+        hint,
+        retry_after: header("retry-after")
+            .and_then(|value| value.trim().parse().ok())
+            .map(Duration::from_secs),
+        region: header("x-amz-bucket-region").or(Some(region).filter(|region| !region.is_empty())),
+        on_reused_connection: false,
+    }
+}
+
+/// A transport error, with the fault named and the cure beside it.
+pub fn from_transport(operation: &'static str, error: &io::Error) -> Failure {
+    let (class, code, hint) = judge(error);
+    Failure {
+        code: Some(code.to_owned()),
+        hint: Some(hint),
+        ..Failure::new(class, operation, one_line(&innermost(error)))
+    }
+}
+
+const NETWORK: &str = "check the network and the host; s3ferry tries again by itself";
+const NAME: &str = "check `host` or `endpoint` for a typing error, and the DNS server";
+const PROXY: &str = "check `proxy`: its address, user and password, and whether it lets this host through";
+const CERTIFICATE: &str =
+    "set `tls_options.ca_file` to the CA that signed the server's certificate, or correct `host`";
+const CERTIFICATE_TIME: &str = "set the clock, or have the server's certificate renewed";
+
+fn judge(error: &io::Error) -> (Class, &'static str, &'static str) {
+    if let Some(inner) = error.get_ref() {
+        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+            return judge_tls(tls);
+        }
+        if let Some(ureq) = inner.downcast_ref::<ureq::Error>() {
+            return judge_ureq(ureq);
+        }
+        if let Some(nested) = inner.downcast_ref::<io::Error>() {
+            return judge(nested);
+        }
+    }
+    // A failed look-up has no kind of its own in std.
+    if error.to_string().contains("failed to lookup address") {
+        return (Class::Connection, "HostNotFound", NAME);
+    }
+    let code = match error.kind() {
+        io::ErrorKind::Interrupted => return (Class::Stopped, "Stopped", LATER),
+        io::ErrorKind::ConnectionRefused => "ConnectionRefused",
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "ConnectionReset",
+        io::ErrorKind::UnexpectedEof => "ConnectionClosed",
+        io::ErrorKind::TimedOut => "TimedOut",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "Unreachable",
+        _ => "ConnectionFailed",
+    };
+    (Class::Connection, code, NETWORK)
+}
+
+fn judge_ureq(error: &ureq::Error) -> (Class, &'static str, &'static str) {
+    match error {
+        ureq::Error::HostNotFound => (Class::Connection, "HostNotFound", NAME),
+        ureq::Error::Timeout(_) => (Class::Connection, "TimedOut", NETWORK),
+        ureq::Error::ConnectProxyFailed(_) | ureq::Error::InvalidProxyUrl => {
+            (Class::Connection, "ProxyFailed", PROXY)
+        }
+        ureq::Error::Rustls(error) => judge_tls(error),
+        ureq::Error::Protocol(_) => (Class::Connection, "MalformedAnswer", NETWORK),
+        ureq::Error::BodyExceedsLimit(_) => (Class::Temporary, "AnswerTooLong", NETWORK),
+        _ => (Class::Connection, "ConnectionFailed", NETWORK),
+    }
+}
+
+fn judge_tls(error: &rustls::Error) -> (Class, &'static str, &'static str) {
+    use rustls::CertificateError as Certificate;
+    match error {
+        rustls::Error::InvalidCertificate(
+            Certificate::Expired
+            | Certificate::ExpiredContext { .. }
+            | Certificate::NotValidYet
+            | Certificate::NotValidYetContext { .. },
+        ) => (Class::Connection, "CertificateTime", CERTIFICATE_TIME),
+        rustls::Error::InvalidCertificate(_) => {
+            (Class::Connection, "CertificateRefused", CERTIFICATE)
+        }
+        _ => (Class::Connection, "TlsFailed", NETWORK),
+    }
+}
+
+fn innermost(error: &io::Error) -> String {
+    match error.get_ref() {
+        Some(inner) => match inner.downcast_ref::<io::Error>() {
+            Some(nested) => innermost(nested),
+            None => inner.to_string(),
+        },
+        None => error.to_string(),
+    }
+}
+
+/// What a server says ends up in events and logs: one line of bounded length, no control bytes.
+fn one_line(text: &str) -> String {
+    const LIMIT: usize = 300;
+    let mut line: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(LIMIT)
+        .collect();
+    if text.chars().count() > LIMIT {
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_judged_by_its_code_and_else_by_its_status() {
+        let cases = [
+            (503, "<Error><Code>SlowDown</Code></Error>", Class::Throttled),
+            (500, "", Class::Temporary),
+            (403, "<Error><Code>SignatureDoesNotMatch</Code></Error>", Class::Credentials),
+            (403, "", Class::Blocked),
+            (403, "<Error><Code>RequestTimeTooSkewed</Code></Error>", Class::Clock),
+            (404, "<Error><Code>NoSuchBucket</Code></Error>", Class::Blocked),
+            (400, "<Error><Code>KeyTooLongError</Code></Error>", Class::ThisFile),
+            (400, "<Error><Code>NeverHeardOf</Code></Error>", Class::ThisFile),
+            (301, "", Class::Blocked),
+            (200, "<Error><Code>InternalError</Code></Error>", Class::Temporary),
+            (200, "<Error><Code>NeverHeardOf</Code></Error>", Class::Temporary),
+            (200, "surprise", Class::Temporary),
+        ];
+        for (status, body, class) in cases {
+            let failure =
+                from_answer("PutObject", status, &http::HeaderMap::new(), body.as_bytes());
+            assert_eq!(failure.class, class, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn transport_errors_are_named_through_their_wrapping() {
+        let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
+        let cases = [
+            (reset(), Class::Connection, "ConnectionReset"),
+            (io::Error::other(reset()), Class::Connection, "ConnectionReset"),
+            (
+                io::Error::other(ureq::Error::HostNotFound),
+                Class::Connection,
+                "HostNotFound",
+            ),
+            (
+                io::Error::new(io::ErrorKind::Interrupted, "stopped by a signal"),
+                Class::Stopped,
+                "Stopped",
+            ),
+            (
+                io::Error::other(rustls::Error::InvalidCertificate(
+                    rustls::CertificateError::UnknownIssuer,
+                )),
+                Class::Connection,
+                "CertificateRefused",
+            ),
+        ];
+        for (error, class, code) in cases {
+            let failure = from_transport("PutObject", &error);
+            assert_eq!((failure.class, failure.code.as_deref()), (class, Some(code)));
+        }
+    }
+
+    #[test]
+    fn what_a_server_says_is_bounded_and_one_line() {
+        let body = format!(
+            "<Error><Code>X</Code><Message>a\nb{}</Message></Error>",
+            "c".repeat(5000)
+        );
+        let failure = from_answer("PutObject", 400, &http::HeaderMap::new(), body.as_bytes());
+        assert!(failure.message.chars().count() < 310);
+        assert!(failure.message.starts_with("a bc"));
+    }
+}

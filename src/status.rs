@@ -1,0 +1,161 @@
+//! `status.json`: what the agent is doing, for `s3ferry status` and for whoever polls a file.
+//!
+//! Replaced atomically, at most once a second, and not at all while nothing changes.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::os::durable;
+use crate::record::timestamp;
+
+const AT_MOST_EVERY: Duration = Duration::from_secs(1);
+
+/// The whole file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub v: u32,
+    pub version: String,
+    pub pid: i32,
+    pub started_at: String,
+    pub updated_at: String,
+    /// The state directory could not be written the last time; this file may be old then.
+    pub state_dir_failing: bool,
+    pub jobs: Vec<JobStatus>,
+}
+
+/// One job.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct JobStatus {
+    pub name: String,
+    /// `waiting`, `working`, `retrying`, `blocked`, `paused` or `outside_window`.
+    pub state: String,
+    pub last_pass: Option<String>,
+    pub next_pass: Option<String>,
+    /// The next try, while retrying.
+    pub next_try: Option<String>,
+    pub current: Option<CurrentFile>,
+    /// Files that wait to be sent, as the last walk counted them less those sent since.
+    pub backlog: u64,
+    pub backlog_bytes: u64,
+    pub last_error: Option<LastError>,
+}
+
+/// The file under way.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CurrentFile {
+    pub source_path: String,
+    pub key: String,
+    pub size: u64,
+    pub sent: u64,
+    pub bytes_per_second: u64,
+}
+
+/// The failure that was seen last.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LastError {
+    pub time: String,
+    pub class: String,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// Keeps the status and writes it.
+#[derive(Debug)]
+pub struct StatusFile {
+    path: PathBuf,
+    inner: RefCell<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    status: Status,
+    written: Option<Status>,
+    written_at: Option<Instant>,
+}
+
+impl StatusFile {
+    pub fn new(state_dir: &Path, jobs: &[String]) -> StatusFile {
+        let status = Status {
+            v: 1,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: rustix::process::getpid().as_raw_nonzero().get(),
+            started_at: timestamp(clock::wall()),
+            jobs: jobs.iter().map(|name| JobStatus::waiting(name)).collect(),
+            ..Status::default()
+        };
+        StatusFile {
+            path: path(state_dir),
+            inner: RefCell::new(Inner {
+                status,
+                written: None,
+                written_at: None,
+            }),
+        }
+    }
+
+    /// Changes one job's status.
+    pub fn job(&self, name: &str, change: impl FnOnce(&mut JobStatus)) {
+        let mut inner = self.inner.borrow_mut();
+        if let Some(job) = inner.status.jobs.iter_mut().find(|job| job.name == name) {
+            change(job);
+        }
+    }
+
+    pub fn set_failing(&self, failing: bool) {
+        self.inner.borrow_mut().status.state_dir_failing = failing;
+    }
+
+    /// Writes what has changed, unless that was done within the last second.
+    pub fn write_if_due(&self, now: Instant) {
+        let recent = self
+            .inner
+            .borrow()
+            .written_at
+            .is_some_and(|at| now.saturating_duration_since(at) < AT_MOST_EVERY);
+        if !recent {
+            self.write(now);
+        }
+    }
+
+    /// Writes what has changed.
+    pub fn write(&self, now: Instant) {
+        let mut inner = self.inner.borrow_mut();
+        if inner.written.as_ref() == Some(&inner.status) {
+            return;
+        }
+        inner.written = Some(inner.status.clone());
+        inner.written_at = Some(now);
+        let mut content = inner.status.clone();
+        content.updated_at = timestamp(clock::wall());
+        let mut text = serde_json::to_vec(&content).unwrap_or_default();
+        text.push(b'\n');
+        // No fsync: after a power cut nobody runs, and an old status is as good as none.
+        if let Err(error) = durable::replace_volatile(&self.path, &text) {
+            log::debug!("cannot write `{}`: {error}", self.path.display());
+        }
+    }
+}
+
+impl JobStatus {
+    fn waiting(name: &str) -> JobStatus {
+        JobStatus {
+            name: name.to_owned(),
+            state: "waiting".to_owned(),
+            ..JobStatus::default()
+        }
+    }
+}
+
+/// Where the status of a state directory is.
+pub fn path(state_dir: &Path) -> PathBuf {
+    state_dir.join("status.json")
+}
+
+/// What the agent wrote last; `None` when there is nothing that can be read as a status.
+pub fn read(state_dir: &Path) -> Option<Status> {
+    serde_json::from_slice(&std::fs::read(path(state_dir)).ok()?).ok()
+}

@@ -1,0 +1,339 @@
+//! A file in parts: found again after anything, and never left open without a note.
+
+use super::body::FileRange;
+use super::part_plan::{PartPlan, PartRange};
+use super::{Context, Task, UploadError, Uploaded, verify, verify_wanted};
+use crate::record::ledger::{Ledger, OpenUpload};
+use crate::s3::{Class, Client, CreateOptions, Failure, Receipt, UploadId};
+
+/// Where an upload stands.
+enum Progress {
+    /// S3 holds these parts (number and ETag), ascending.
+    Open(OpenUpload, Vec<(u32, String)>),
+    /// An earlier Complete had worked, only its answer was lost.
+    AlreadyComplete(OpenUpload, Receipt),
+}
+
+pub(super) fn upload(
+    context: &mut Context<'_>,
+    task: Task<'_>,
+) -> Result<Uploaded, UploadError> {
+    let (open, held) = match resume(context, task)? {
+        Some(Progress::AlreadyComplete(open, receipt)) => {
+            return Ok(completed(context.ledger, &open, receipt, open.size));
+        }
+        Some(Progress::Open(open, held)) => (open, held),
+        None => (create(context, task)?, Vec::new()),
+    };
+    let plan = PartPlan {
+        size: open.size,
+        part_size: open.part_size,
+    };
+    let resumed_bytes = held
+        .iter()
+        .map(|(number, _)| plan.range(*number).length)
+        .sum();
+    let parts = send_missing(context, task, &open, plan, held)?;
+    finish(context, task, &open, &parts, resumed_bytes)
+}
+
+/// Sends the parts that `held` lacks, in order.
+fn send_missing(
+    context: &mut Context<'_>,
+    task: Task<'_>,
+    open: &OpenUpload,
+    plan: PartPlan,
+    held: Vec<(u32, String)>,
+) -> Result<Vec<(u32, String)>, UploadError> {
+    let id = UploadId(open.upload_id.clone());
+    let mut parts = held;
+    for range in plan.ranges() {
+        if parts.iter().any(|(number, _)| *number == range.number) {
+            continue;
+        }
+        if context.signals.stop_requested() || !(context.may_continue)() {
+            return Err(UploadError::Stopped);
+        }
+        match send_part(context, task, &id, range) {
+            Ok(etag) => {
+                context.ledger.part_sent(&open.token, range.number, &etag);
+                parts.push((range.number, etag));
+            }
+            Err(UploadError::Changed) => return Err(give_up_changed(context, open)),
+            Err(other) => return Err(other),
+        }
+    }
+    parts.sort_unstable_by_key(|(number, _)| *number);
+    Ok(parts)
+}
+
+fn send_part(
+    context: &mut Context<'_>,
+    task: Task<'_>,
+    id: &UploadId,
+    range: PartRange,
+) -> Result<String, UploadError> {
+    let body = FileRange::new(context, task.file, range.offset, range.length)?;
+    let result = context
+        .client
+        .upload_part(task.key.as_str(), id, range.number, &body);
+    body.judge(result)
+}
+
+/// Makes the object visible, if the file is still the one that was sent.
+fn finish(
+    context: &mut Context<'_>,
+    task: Task<'_>,
+    open: &OpenUpload,
+    parts: &[(u32, String)],
+    resumed_bytes: u64,
+) -> Result<Uploaded, UploadError> {
+    if task.file.has_changed().map_err(UploadError::Source)? {
+        return Err(give_up_changed(context, open));
+    }
+    let id = UploadId(open.upload_id.clone());
+    let key = task.key.as_str();
+    let receipt = match context.client.complete_multipart_upload(key, &id, parts) {
+        Ok(receipt) => receipt,
+        Err(failure) => return Err(after_failed_complete(context, open, failure)),
+    };
+    if verify_wanted(context.transfer) {
+        verify(context, task, open.size, Some(&open.token))?;
+    }
+    Ok(completed(context.ledger, open, receipt, resumed_bytes))
+}
+
+/// Parts that S3 does not acknowledge are no parts: the next attempt starts from what it lists, or
+/// from nothing.
+fn after_failed_complete(
+    context: &mut Context<'_>,
+    open: &OpenUpload,
+    failure: Failure,
+) -> UploadError {
+    if ["InvalidPart", "InvalidPartOrder", "EntityTooSmall"]
+        .iter()
+        .any(|code| failure.has_code(code))
+    {
+        give_up(context.client, context.ledger, open);
+    }
+    failure.into()
+}
+
+fn completed(
+    ledger: &mut Ledger,
+    open: &OpenUpload,
+    receipt: Receipt,
+    resumed_bytes: u64,
+) -> Uploaded {
+    let plan = PartPlan {
+        size: open.size,
+        part_size: open.part_size,
+    };
+    ledger.completed(&open.token);
+    Uploaded {
+        receipt,
+        parts: plan.count(),
+        resumed_bytes,
+        sha256: None,
+    }
+}
+
+/// Starts a multipart upload and writes it down before anything is sent.
+fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, UploadError> {
+    let identity = task.file.identity();
+    let Some(plan) = PartPlan::new(identity.size, context.transfer.part_size, context.shrink)
+    else {
+        let mut failure = Failure::new(
+            Class::ThisFile,
+            "CreateMultipartUpload",
+            format!("{} bytes are more than an S3 object can have", identity.size),
+        );
+        failure.code = Some("EntityTooLarge".to_owned());
+        return Err(failure.into());
+    };
+    let token = new_token().map_err(UploadError::State)?;
+    let options = CreateOptions {
+        object: context.object,
+        content_type: task.content_type,
+        token: Some(&token),
+    };
+    let id = context
+        .client
+        .create_multipart_upload(task.key.as_str(), options)?;
+    let open = OpenUpload {
+        token,
+        job: task.job.to_owned(),
+        bucket: context.client.bucket().to_owned(),
+        key: task.key.as_str().to_owned(),
+        upload_id: id.0.clone(),
+        part_size: plan.part_size,
+        source_path: task.source_path.to_owned(),
+        size: identity.size,
+        fingerprint: task.fingerprint,
+        abort: false,
+    };
+    if let Err(error) = context.ledger.begin_upload(open.clone()) {
+        // Without its note the upload could never be found again: better none at all. Should the
+        // abort fail as well, the ledger still has it in memory and queues it.
+        give_up(context.client, context.ledger, &open);
+        return Err(UploadError::State(error));
+    }
+    Ok(open)
+}
+
+/// What an earlier attempt left, if it is of this very file and key.
+fn resume(
+    context: &mut Context<'_>,
+    task: Task<'_>,
+) -> Result<Option<Progress>, UploadError> {
+    let bucket = context.client.bucket().to_owned();
+    for stale in context.ledger.uploads_of(task.job, task.source_path) {
+        let same = stale.fingerprint == task.fingerprint
+            && stale.key == task.key.as_str()
+            && stale.bucket == bucket;
+        if !same {
+            give_up(context.client, context.ledger, &stale);
+        }
+    }
+    let Some(open) = context
+        .ledger
+        .uploads_of(task.job, task.source_path)
+        .into_iter()
+        .find(|open| !open.abort)
+    else {
+        return Ok(None);
+    };
+    match held_parts(context, task, &open) {
+        Ok(parts) => Ok(Some(Progress::Open(open, parts))),
+        Err(failure) if failure.has_code("NoSuchUpload") => decide_by_token(context, task, open),
+        // The key may not be allowed to list parts (s3:ListMultipartUploadParts): what this
+        // process has sent itself is known without asking.
+        Err(failure) if failure.class == Class::Blocked => {
+            let known = context.ledger.parts_sent(&open.token);
+            if known.is_empty() {
+                give_up(context.client, context.ledger, &open);
+                return Ok(None);
+            }
+            Ok(Some(Progress::Open(open, known)))
+        }
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// The parts that S3 holds in full, with the ETags it gave; a store that lists none of them is
+/// told the ones that it gave when they were sent.
+fn held_parts(
+    context: &mut Context<'_>,
+    task: Task<'_>,
+    open: &OpenUpload,
+) -> Result<Vec<(u32, String)>, Failure> {
+    let plan = PartPlan {
+        size: open.size,
+        part_size: open.part_size,
+    };
+    let known = context.ledger.parts_sent(&open.token);
+    let id = UploadId(open.upload_id.clone());
+    let mut held: Vec<(u32, String)> = Vec::new();
+    let mut marker: Option<String> = None;
+    loop {
+        let page = context
+            .client
+            .list_parts(task.key.as_str(), &id, marker.as_deref())?;
+        for part in page.parts {
+            let expected = (1..=plan.count()).contains(&part.number)
+                && plan.range(part.number).length == part.size;
+            if !expected {
+                continue;
+            }
+            let etag = part.etag.or_else(|| {
+                let sent = known.iter().find(|(number, _)| *number == part.number)?;
+                Some(sent.1.clone())
+            });
+            held.retain(|(number, _)| *number != part.number);
+            held.push((part.number, etag.unwrap_or_default()));
+        }
+        match page.next {
+            // A store that repeats its marker would be asked for ever.
+            Some(next) if marker.as_deref() != Some(next.as_str()) => marker = Some(next),
+            _ => return Ok(held),
+        }
+    }
+}
+
+/// NoSuchUpload means aborted or already completed: the object, if it is there, tells by the token
+/// that only this upload put on it.
+fn decide_by_token(
+    context: &mut Context<'_>,
+    task: Task<'_>,
+    open: OpenUpload,
+) -> Result<Option<Progress>, UploadError> {
+    match context.client.head_object(task.key.as_str()) {
+        Ok(Some(object))
+            if object.token.as_deref() == Some(open.token.as_str())
+                && object.size == Some(open.size) =>
+        {
+            Ok(Some(Progress::AlreadyComplete(open, object.receipt)))
+        }
+        Ok(_) => {
+            context.ledger.end_upload(&open.token);
+            Ok(None)
+        }
+        // Not allowed to look: sending it again overwrites the same bytes.
+        Err(failure) if failure.class == Class::Blocked => {
+            context.ledger.end_upload(&open.token);
+            Ok(None)
+        }
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+fn give_up_changed(context: &mut Context<'_>, open: &OpenUpload) -> UploadError {
+    give_up(context.client, context.ledger, open);
+    UploadError::Changed
+}
+
+/// Aborts an upload now, or leaves it in the ledger to be aborted later.
+fn give_up(client: &mut Client, ledger: &mut Ledger, open: &OpenUpload) {
+    ledger.queue_abort(open);
+    if let Err(failure) = abort(client, open) {
+        log::info!("an upload of `{}` is aborted later: {failure}", open.source_path);
+        return;
+    }
+    ledger.end_upload(&open.token);
+}
+
+/// An abort counts when S3 lists no part any more: one that was in flight may outlive the first.
+fn abort(client: &mut Client, open: &OpenUpload) -> Result<(), Failure> {
+    let id = UploadId(open.upload_id.clone());
+    client.abort_multipart_upload(&open.key, &id)?;
+    match client.list_parts(&open.key, &id, None) {
+        Ok(page) if page.parts.is_empty() => Ok(()),
+        Ok(_) => Err(Failure::new(
+            Class::Temporary,
+            "AbortMultipartUpload",
+            "parts are still listed",
+        )),
+        Err(failure) if failure.has_code("NoSuchUpload") || failure.class == Class::Blocked => {
+            Ok(())
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Repeats the aborts of `job` that did not work, each once.
+pub fn abort_queued(client: &mut Client, ledger: &mut Ledger, job: &str) -> Result<(), Failure> {
+    for open in ledger.queued_aborts(job) {
+        if open.bucket != client.bucket() {
+            continue;
+        }
+        abort(client, &open)?;
+        ledger.end_upload(&open.token);
+    }
+    Ok(())
+}
+
+fn new_token() -> std::io::Result<String> {
+    let mut bytes = [0_u8; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(super::hash::hex(&bytes))
+}

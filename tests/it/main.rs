@@ -1,0 +1,17 @@
+//! The program from the outside: its real binary against a real S3 server.
+#![allow(
+    clippy::unwrap_used,
+    reason = "in a test, and in what it stands on, a panic is the failure"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "servers need threads and deadlines need a clock; the product's rule is not theirs"
+)]
+
+mod configuration;
+mod harness;
+mod loop_and_signals;
+mod main_job;
+mod records;
+mod retries;
+mod support;

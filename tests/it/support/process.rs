@@ -1,0 +1,48 @@
+//! What the kernel tells about a process while it runs.
+
+/// `/proc/PID` of a child.
+pub struct ProcessInfo {
+    pid: u32,
+}
+
+impl ProcessInfo {
+    pub fn of(pid: u32) -> Self {
+        ProcessInfo { pid }
+    }
+
+    /// Threads at this moment; `None` once it has ended.
+    pub fn threads(&self) -> Option<u64> {
+        self.number("Threads:")
+    }
+
+    /// The most memory it ever had resident, in bytes.
+    pub fn peak_rss(&self) -> Option<u64> {
+        Some(self.number("VmHWM:")? * 1024)
+    }
+
+    /// How often it went to sleep of its own accord: stands still while it is idle.
+    pub fn sleeps(&self) -> Option<u64> {
+        self.number("voluntary_ctxt_switches:")
+    }
+
+    /// False once it has ended, even if nobody has waited for it yet.
+    pub fn is_alive(&self) -> bool {
+        self.field("State:")
+            .is_some_and(|s| !s.starts_with(['Z', 'X']))
+    }
+
+    /// Blocked in the kernel, as opposed to running.
+    pub fn is_asleep(&self) -> bool {
+        self.field("State:").is_some_and(|s| s.starts_with('S'))
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.field(name)?.split_whitespace().next()?.parse().ok()
+    }
+
+    fn field(&self, name: &str) -> Option<String> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.trim().to_owned())
+    }
+}
