@@ -15,9 +15,9 @@ use crate::processing_state::ProcessingStates;
 use crate::progress;
 use crate::record::keeper::{Records, Repairs, today};
 use crate::record::ledger::{Confirmed, fingerprint};
-use crate::record::{Event, EventKind, Severity};
+use crate::record::{Event, EventKind, HistoryEntry, Severity};
 use crate::source::file::Identity;
-use crate::status::StatusFile;
+use crate::status::{self, Status, StatusFile};
 use crate::text::unescape;
 use crate::transport::TransportError;
 
@@ -54,6 +54,7 @@ impl Agent {
         let (records, repairs) = Records::open(&config).map_err(StartError::StateDirectory)?;
         let runners = runners_for(&config, only, &signals)?;
         let names: Vec<String> = config.jobs.iter().map(|job| job.name.clone()).collect();
+        let former = status::read(&state_dir).unwrap_or_default();
         let mut agent = Agent {
             status: StatusFile::new(&state_dir, &names),
             config,
@@ -63,6 +64,7 @@ impl Agent {
             on_terminal: progress::on_terminal(),
             _lock: lock,
         };
+        agent.remember_troubles(former);
         agent.report_repairs(&repairs);
         agent.recover();
         Ok(agent)
@@ -94,15 +96,22 @@ impl Agent {
             let Some((index, at)) = self.next_of(&open) else {
                 break;
             };
-            let now = clock::monotonic();
-            let deadline = self.runners[index].failing_since().map(|since| since + give_up);
-            if deadline.is_some_and(|deadline| deadline <= now.max(at)) {
-                let tally = self.with_runner(index, |runner, env| runner.abandon(env));
-                add(&mut total, &tally);
-                open[index] = false;
-            } else if at > now {
-                self.wait(Some(at))?;
-            } else if let Step::PassFinished(tally) = self.step(index) {
+            // The last try is when the time is over, however long the back-off would be.
+            let deadline = |runner: &JobRunner| Some(runner.failing_since()? + give_up);
+            let wake = deadline(&self.runners[index]).map_or(at, |deadline| deadline.min(at));
+            if wake > clock::monotonic() {
+                self.wait(Some(wake))?;
+                continue;
+            }
+            let mut finished = match self.step(index) {
+                Step::PassFinished(tally) => Some(tally),
+                _ => None,
+            };
+            let over = deadline(&self.runners[index]).is_some_and(|at| at <= clock::monotonic());
+            if finished.is_none() && over {
+                finished = Some(self.with_runner(index, |runner, env| runner.abandon(env)));
+            }
+            if let Some(tally) = finished {
                 add(&mut total, &tally);
                 open[index] = false;
             }
@@ -242,11 +251,20 @@ impl Agent {
         }
         for (job, enabled) in changes {
             let (kind, message, state) = if enabled {
-                (EventKind::ProcessingResumed, "processing is resumed", "waiting")
+                (
+                    EventKind::ProcessingResumed,
+                    "processing is resumed",
+                    "waiting",
+                )
             } else {
-                (EventKind::ProcessingPaused, "processing is paused", "paused")
+                (
+                    EventKind::ProcessingPaused,
+                    "processing is paused",
+                    "paused",
+                )
             };
-            self.status.job(&job, |status| status.state = state.to_owned());
+            self.status
+                .job(&job, |status| status.state = state.to_owned());
             if announce {
                 let event = Event::new(clock::wall(), kind, Severity::Info, message).job(&job);
                 self.records.event(&event);
@@ -258,6 +276,21 @@ impl Agent {
         let written = self.records.ledger().compact_if_worthwhile(today());
         if let Err(error) = written {
             log::warn!("cannot compact the ledger: {error}");
+        }
+    }
+
+    /// Bad news is told once, also over restarts and from one call by cron to the next.
+    fn remember_troubles(&mut self, former: Status) {
+        for job in former.jobs {
+            let mut runners = self.runners.iter_mut();
+            if let Some(runner) = runners.find(|runner| runner.job().name == job.name) {
+                runner.remember(job.told);
+            }
+            self.status.job(&job.name.clone(), |status| {
+                status.told = job.told;
+                status.last_pass = job.last_pass;
+                status.last_error = job.last_error;
+            });
         }
     }
 
@@ -277,10 +310,15 @@ impl Agent {
     /// Finishes what a former run had confirmed but not settled.
     fn recover(&mut self) {
         let jobs = self.config.jobs.clone();
-        let kept = |name: &str| {
+        let kept = |entry: &HistoryEntry| {
             let mut jobs = jobs.iter();
-            jobs.find(|job| job.name == name)
-                .is_none_or(|job| job.after_upload == AfterUpload::Keep)
+            match jobs.find(|job| job.name == entry.job) {
+                Some(job) => (
+                    job.after_upload == AfterUpload::Keep,
+                    crate::pass::counted_key(job, &entry.key),
+                ),
+                None => (true, None),
+            }
         };
         let still_there = |confirmed: &Confirmed| {
             let mut jobs = jobs.iter();
@@ -323,9 +361,8 @@ fn runners_for(
     for job in wanted {
         let name = job.name.clone();
         let enabled = states.enabled(&name, job.enabled);
-        let mut runner =
-            JobRunner::new(job.clone(), config.time_zone, &config.state_dir, signals)
-                .map_err(|error| StartError::Transport(name, error))?;
+        let mut runner = JobRunner::new(job.clone(), config.time_zone, &config.state_dir, signals)
+            .map_err(|error| StartError::Transport(name, error))?;
         runner.set_enabled(enabled);
         runners.push(runner);
     }

@@ -111,7 +111,9 @@ pub fn terminal_width() -> Option<usize> {
 }
 
 fn progress_line(path: &str, sent: u64, size: u64, rate: u64, width: usize) -> String {
-    let percent = (u128::from(sent) * 100).checked_div(u128::from(size)).unwrap_or(100);
+    let percent = (u128::from(sent) * 100)
+        .checked_div(u128::from(size))
+        .unwrap_or(100);
     let left = match size.saturating_sub(sent).checked_div(rate) {
         Some(seconds) => format!("{} left", human_duration(Duration::from_secs(seconds))),
         None => "stalled".to_owned(),
@@ -123,7 +125,10 @@ fn progress_line(path: &str, sent: u64, size: u64, rate: u64, width: usize) -> S
         human_rate(rate),
     );
     let room = width.saturating_sub(figures.chars().count() + 1).max(8);
-    format!("{}{figures}", fit(path, room.min(path.chars().count().max(8))))
+    format!(
+        "{}{figures}",
+        fit(path, room.min(path.chars().count().max(8)))
+    )
 }
 
 #[cfg(test)]
@@ -133,7 +138,14 @@ mod tests {
     #[test]
     fn the_line_tells_file_percent_rate_and_time_left_and_fits() {
         let line = progress_line("/data/backups/a.dmbackup", 512 << 20, 1 << 30, 8 << 20, 80);
-        for part in ["a.dmbackup", "50 %", "512 MiB", "1 GiB", "8 MiB/s", "1m 4s left"] {
+        for part in [
+            "a.dmbackup",
+            "50 %",
+            "512 MiB",
+            "1 GiB",
+            "8 MiB/s",
+            "1m 4s left",
+        ] {
             assert!(line.contains(part), "{part} in {line}");
         }
         assert!(line.chars().count() <= 80, "{line}");

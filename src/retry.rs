@@ -71,7 +71,10 @@ mod tests {
             .collect();
         assert!(longest[0] <= 1000 && longest[0] > 900, "{longest:?}");
         assert!(longest[3] <= 8000 && longest[3] > 7000, "{longest:?}");
-        assert!(longest[11] <= 300_000 && longest[11] > 250_000, "{longest:?}");
+        assert!(
+            longest[11] <= 300_000 && longest[11] > 250_000,
+            "{longest:?}"
+        );
         backoff.succeed();
         assert!(backoff.fail(u64::MAX, None) <= Duration::from_secs(1));
     }

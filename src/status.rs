@@ -42,6 +42,26 @@ pub struct JobStatus {
     pub backlog: u64,
     pub backlog_bytes: u64,
     pub last_error: Option<LastError>,
+    /// What has been told of as broken and not yet as mended, so that the next start knows.
+    #[serde(default, skip_serializing_if = "Told::is_nothing")]
+    pub told: Told,
+}
+
+/// Which bad news is out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// `connection_failed`.
+    pub connection: bool,
+    /// `job_blocked`, by S3.
+    pub refused: bool,
+    /// `job_blocked`, by the source folder.
+    pub folder: bool,
+}
+
+impl Told {
+    fn is_nothing(&self) -> bool {
+        *self == Told::default()
+    }
 }
 
 /// The file under way.

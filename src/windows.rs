@@ -12,7 +12,8 @@ pub fn closed_for(windows: &[Window], now: OffsetDateTime) -> Option<Duration> {
     if windows.is_empty() || windows.iter().any(|window| contains(*window, now)) {
         return None;
     }
-    let second = u64::from(now.hour()) * 3600 + u64::from(now.minute()) * 60 + u64::from(now.second());
+    let second =
+        u64::from(now.hour()) * 3600 + u64::from(now.minute()) * 60 + u64::from(now.second());
     windows
         .iter()
         .map(|window| {
@@ -41,10 +42,22 @@ mod tests {
 
     #[test]
     fn a_window_is_open_within_and_tells_when_it_opens_next() {
-        let night = Window { from: 22 * 60, to: 6 * 60 };
-        let noon = Window { from: 12 * 60, to: 13 * 60 };
+        let night = Window {
+            from: 22 * 60,
+            to: 6 * 60,
+        };
+        let noon = Window {
+            from: 12 * 60,
+            to: 13 * 60,
+        };
         let whole = Window { from: 60, to: 60 };
-        let day = |hour: u8, minute: u8| datetime!(2026-11-22 0:00 UTC).replace_hour(hour).unwrap().replace_minute(minute).unwrap();
+        let day = |hour: u8, minute: u8| {
+            datetime!(2026-11-22 0:00 UTC)
+                .replace_hour(hour)
+                .unwrap()
+                .replace_minute(minute)
+                .unwrap()
+        };
         let cases: [(&[Window], _, Option<u64>); 8] = [
             (&[], day(3, 0), None),
             (&[night], day(23, 0), None),
@@ -56,7 +69,11 @@ mod tests {
             (&[whole], day(0, 30), None),
         ];
         for (windows, now, expected) in cases {
-            assert_eq!(closed_for(windows, now), expected.map(Duration::from_secs), "{now}");
+            assert_eq!(
+                closed_for(windows, now),
+                expected.map(Duration::from_secs),
+                "{now}"
+            );
         }
     }
 }

@@ -166,7 +166,12 @@ fn count(value: &OsString) -> Result<usize, UsageError> {
     value
         .to_str()
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| UsageError(format!("-n takes a number, not `{}`", value.to_string_lossy())))
+        .ok_or_else(|| {
+            UsageError(format!(
+                "-n takes a number, not `{}`",
+                value.to_string_lossy()
+            ))
+        })
 }
 
 fn default_config() -> PathBuf {
@@ -192,9 +197,15 @@ mod tests {
         assert_eq!(found.jobs, ["x", "y"]);
         assert_eq!(found.give_up, Duration::from_secs(90));
         let found = call("events -n 7 --json --follow --config b.json").unwrap();
-        assert_eq!((found.count, found.form, found.follow), (Some(7), Form::Json, true));
+        assert_eq!(
+            (found.count, found.form, found.follow),
+            (Some(7), Form::Json, true)
+        );
         assert_eq!(call("pause a b").unwrap().jobs, ["a", "b"]);
-        assert_eq!(call("once --help").unwrap().command, Command::Help(Some("once")));
+        assert_eq!(
+            call("once --help").unwrap().command,
+            Command::Help(Some("once"))
+        );
     }
 
     #[test]
@@ -202,7 +213,7 @@ mod tests {
         for (line, part) in [
             ("", "no command"),
             ("onec", "did you mean `once`?"),
-            ("run --csv", "`--csv` for `run`"),
+            ("run --csv", "'--csv' for `run`"),
             ("--json plan", "the command comes first"),
             ("history -n many", "takes a number"),
             ("once --give-up soon", "--give-up"),

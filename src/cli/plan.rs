@@ -13,7 +13,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::config::model::Job;
 use crate::naming::{ObjectKey, key_of_file};
-use crate::pass::{destination_of, hostname};
+use crate::pass::{counted_key, destination_of, hostname};
 use crate::record::ledger::{Ledger, LedgerView, fingerprint};
 use crate::source::file::{SourceFile, full_path};
 use crate::source::scan::{Candidate, Found, Verdict, folder_id, scan};
@@ -53,15 +53,15 @@ pub fn run(invocation: &Invocation) -> u8 {
 }
 
 fn show(invocation: &Invocation, config: &Config) -> io::Result<u8> {
-    let ledger = Ledger::read(&config.state_dir)?;
+    let mut ledger = Ledger::read(&config.state_dir)?;
     let mut out = io::stdout().lock();
     let mut code = exit::OK;
     let wanted = config
         .jobs
         .iter()
         .filter(|job| invocation.jobs.is_empty() || invocation.jobs.contains(&job.name));
-    for job in wanted {
-        let (lines, more) = plan(config, job, &ledger)?;
+    for (walk, job) in (1..).zip(wanted) {
+        let (lines, more) = plan(config, job, &mut ledger, walk)?;
         if lines.iter().any(|line| line.action == "refuse") {
             code = exit::LOCAL;
         }
@@ -78,14 +78,20 @@ fn show(invocation: &Invocation, config: &Config) -> io::Result<u8> {
 }
 
 /// The job's plan, what would be sent first, in its order; and whether there is more than shown.
-fn plan(config: &Config, job: &Job, ledger: &LedgerView) -> io::Result<(Vec<Line>, bool)> {
+fn plan(
+    config: &Config,
+    job: &Job,
+    ledger: &mut LedgerView,
+    walk: u32,
+) -> io::Result<(Vec<Line>, bool)> {
     let destination = destination_of(job);
     let mut settling = Settling::default();
     let (wall, now) = (clock::wall(), clock::monotonic());
     let mut judge = |found: Found<'_>| {
         let path = full_path(&job.source_path, found.relative);
         let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
-        if ledger.is_done(&fingerprint(&job.name, &destination, bytes, found.identity)) {
+        let fingerprint = fingerprint(&job.name, &destination, bytes, found.identity);
+        if ledger.is_done(&fingerprint, walk) {
             Verdict::AlreadyUploaded
         } else if settling.is_settled(found.identity, job.settle, wall, now) {
             Verdict::Take
@@ -112,11 +118,19 @@ fn plan(config: &Config, job: &Job, ledger: &LedgerView) -> io::Result<(Vec<Line
     let found = scan(job, SHOWN, &excluded, &mut judge, &mut visit)?;
     let mut keys = HashMap::new();
     let hostname = hostname();
-    let mut lines: Vec<Line> = found
-        .candidates
-        .iter()
-        .map(|candidate| taken(config, job, candidate, &hostname, &mut keys))
-        .collect();
+    let mut lines: Vec<Line> = Vec::new();
+    for candidate in &found.candidates {
+        let mut line = taken(config, job, candidate, &hostname, &mut keys);
+        let path = full_path(&job.source_path, &candidate.relative);
+        let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
+        let own = fingerprint(&job.name, &destination, bytes, candidate.identity);
+        let hash = line.key.as_ref().and_then(|key| counted_key(job, key));
+        if hash.is_some_and(|hash| ledger.is_taken(&hash, &own, walk)) {
+            line.action = "refuse";
+            line.reason = Some("its key is that of another file, which is uploaded".to_owned());
+        }
+        lines.push(line);
+    }
     let more = found.more || skipped.len() >= SHOWN;
     for (relative, error) in &found.problems {
         skipped.push(Line {
@@ -157,7 +171,14 @@ fn taken(
         }
     };
     let in_zone = |moment| clock::in_zone(moment, config.time_zone);
-    match key_of_file(job, &candidate.relative, &file, hostname, clock::wall(), &in_zone) {
+    match key_of_file(
+        job,
+        &candidate.relative,
+        &file,
+        hostname,
+        clock::wall(),
+        &in_zone,
+    ) {
         Ok(key) => {
             line.key = Some(key.as_str().to_owned());
             match keys.get(&key) {

@@ -117,7 +117,10 @@ fn lines(config: &Config, job: &JobStatus) -> Vec<(&'static str, String)> {
         lines.push(("backlog", format!("{} files, {size}", job.backlog)));
     }
     if let Some(error) = &job.last_error {
-        lines.push(("last error", format!("{} ({})", error.message, shown(config, &error.time))));
+        lines.push((
+            "last error",
+            format!("{} ({})", error.message, shown(config, &error.time)),
+        ));
         if let Some(hint) = &error.hint {
             lines.push(("cure", hint.clone()));
         }

@@ -221,7 +221,7 @@ impl<'a> Field<'a> {
         bounds: &str,
     ) -> Result<Duration, Reported> {
         let Some(text) = self.as_text() else {
-            return Err(self.unexpected("a duration like `\"15m\"`"));
+            return Err(self.unexpected("a duration like `\"1h\"`"));
         };
         let value = units::parse_duration(text).map_err(|message| self.problem(message))?;
         if range.contains(&value) {

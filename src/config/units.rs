@@ -39,7 +39,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     measured(
         text.trim(),
         DURATION_UNITS,
-        "a duration; write for example `15m`",
+        "a duration; write for example `1h`",
     )
     .map(Duration::from_millis)
 }
@@ -158,7 +158,7 @@ mod tests {
             ("1h", Ok(3_600_000)),
             ("2d", Ok(172_800_000)),
             ("0s", Ok(0)),
-            ("90", Err("`90` is not a duration; write for example `15m`")),
+            ("90", Err("`90` is not a duration; write for example `1h`")),
             (
                 "1h30m",
                 Err("`1h30m` has an unknown unit; use `ms`, `s`, `m`, `h` or `d`"),

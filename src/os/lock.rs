@@ -57,7 +57,10 @@ fn is_locked(locks: &str, inode: u64) -> bool {
     locks.lines().any(|line| {
         let mut words = line.split_ascii_whitespace().skip(1);
         words.next() == Some("FLOCK")
-            && words.nth(3).and_then(|id| id.rsplit(':').next()?.parse().ok()) == Some(inode)
+            && words
+                .nth(3)
+                .and_then(|id| id.rsplit(':').next()?.parse().ok())
+                == Some(inode)
     })
 }
 

@@ -183,7 +183,8 @@ impl Signals {
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
             }
-            let (socket_ready, woken) = (!fds[0].revents().is_empty(), !fds[1].revents().is_empty());
+            let (socket_ready, woken) =
+                (!fds[0].revents().is_empty(), !fds[1].revents().is_empty());
             if woken {
                 self.drain();
             }

@@ -50,6 +50,8 @@ impl JobRunner {
 
     fn walk(&mut self, pass: &Pass, env: &mut Env<'_>) -> std::io::Result<Scan> {
         let (wall, now, today) = (clock::wall(), clock::monotonic(), today());
+        self.walks += 1;
+        let walk = self.walks;
         let destination = self.destination();
         let (settling, refused, job) = (&mut self.settling, &self.refused, &self.job);
         let records = &mut *env.records;
@@ -66,7 +68,7 @@ impl JobRunner {
             if refused.contains(&fingerprint) || pass.set_aside.contains(&fingerprint) {
                 return Verdict::Refused;
             }
-            if records.ledger().is_done(&fingerprint, today) {
+            if records.ledger().is_done(&fingerprint, today, walk) {
                 let unsettled_affair = !keeps
                     && records.ledger().is_confirmed(&fingerprint)
                     && !records.is_pending(&fingerprint);
@@ -110,7 +112,10 @@ impl JobRunner {
         free
     }
 
-    pub(super) fn fingerprint_of(&self, candidate: &Candidate) -> crate::record::ledger::Fingerprint {
+    pub(super) fn fingerprint_of(
+        &self,
+        candidate: &Candidate,
+    ) -> crate::record::ledger::Fingerprint {
         fingerprint(
             &self.job.name,
             &self.destination(),
@@ -136,7 +141,8 @@ impl JobRunner {
                 ..EventError::default()
             });
         env.records.event(&event);
-        self.trouble.tell(env, &self.job.name, "local", &message, None);
+        self.trouble
+            .tell(env, &self.job.name, "local", &message, None);
     }
 
     fn place_unreadable(

@@ -5,6 +5,8 @@
 
 mod attempt;
 mod batch;
+mod failure;
+mod settle;
 mod trouble;
 
 use std::cell::RefCell;
@@ -18,14 +20,14 @@ use crate::config::model::{Job, TimeZone};
 use crate::credentials::Provider;
 use crate::naming::ObjectKey;
 use crate::os::signals::Signals;
+use crate::progress::Progress;
 use crate::record::keeper::Records;
-use crate::record::ledger::Fingerprint;
+use crate::record::ledger::{Fingerprint, KeyHash, key_hash};
 use crate::record::{Event, EventKind, Severity, timestamp};
 use crate::s3::Client;
 use crate::source::scan::{Candidate, folder_id};
 use crate::source::settled::Settling;
-use crate::progress::Progress;
-use crate::status::{CurrentFile, StatusFile};
+use crate::status::{CurrentFile, StatusFile, Told};
 use crate::text::{escape_bytes, human_duration, human_size};
 use crate::transport::{Transport, TransportError};
 use crate::upload::Limiter;
@@ -37,6 +39,8 @@ use trouble::Trouble;
 const REFUSALS_REMEMBERED: usize = 8192;
 /// How many keys of a pass are compared with each other.
 const KEYS_COMPARED: usize = 65_536;
+/// A pass waits for files to settle when that takes no longer, once.
+const SECOND_LOOK_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the agent lends to a step.
 #[derive(Debug)]
@@ -91,6 +95,8 @@ pub struct JobRunner {
     trouble: Trouble,
     /// How often the part size is halved.
     shrink: u32,
+    /// How many walks over the folder there have been.
+    walks: u32,
     next_due: Instant,
     pass: Option<Pass>,
 }
@@ -161,6 +167,7 @@ impl JobRunner {
             attempts: HashMap::new(),
             trouble: Trouble::default(),
             shrink: 0,
+            walks: 0,
             next_due: now,
             pass: None,
             job,
@@ -192,8 +199,14 @@ impl JobRunner {
         self.trouble.retry_now();
     }
 
+    /// Goes on from the bad news that a former run, or the runner before this one, has told.
+    pub fn remember(&mut self, told: Told) {
+        self.trouble.remember(told);
+    }
+
     /// Takes over when the next pass is due from the runner that this one replaces.
     pub fn inherit(&mut self, old: &JobRunner) {
+        self.trouble.remember(old.trouble.told());
         if old.pass.is_none() {
             self.next_due = old.next_due.min(clock::monotonic() + self.job.interval);
         }
@@ -277,15 +290,17 @@ impl JobRunner {
         }
         if pass.more {
             // Only as long as walks yield something to try.
-            return (self.fill_queue(pass, env) && !pass.queue.is_empty()).then_some(Step::Continue);
+            return (self.fill_queue(pass, env) && !pass.queue.is_empty())
+                .then_some(Step::Continue);
         }
-        if pass.unsettled > 0 && !pass.looked_twice {
+        if pass.unsettled > 0 && !pass.looked_twice && self.job.settle <= SECOND_LOOK_WITHIN {
             let look = *pass.second_look.get_or_insert(now + self.job.settle);
             if now < look {
                 return Some(Step::WaitUntil(look));
             }
             pass.looked_twice = true;
-            return (self.fill_queue(pass, env) && !pass.queue.is_empty()).then_some(Step::Continue);
+            return (self.fill_queue(pass, env) && !pass.queue.is_empty())
+                .then_some(Step::Continue);
         }
         None
     }
@@ -332,11 +347,10 @@ impl JobRunner {
         } else {
             "waiting"
         };
-        let wait = self
-            .next_due
-            .saturating_duration_since(clock::monotonic());
+        let wait = self.next_due.saturating_duration_since(clock::monotonic());
         env.status.job(&self.job.name, |status| {
             status.state = state.to_owned();
+            status.told = self.trouble.told();
             status.next_pass = Some(timestamp(clock::wall() + wait));
             status.next_try = None;
         });
@@ -393,6 +407,12 @@ impl Pass {
             tally: Tally::default(),
         }
     }
+}
+
+/// The hash of a file's key, where the job changes names; else a key has only one file.
+pub fn counted_key(job: &Job, key: &str) -> Option<KeyHash> {
+    job.change_filename.as_ref()?;
+    Some(key_hash(&destination_of(job), key))
 }
 
 /// What a fingerprint is bound to: another bucket has none of the files yet.

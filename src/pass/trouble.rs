@@ -7,7 +7,7 @@ use crate::clock;
 use crate::record::timestamp;
 use crate::retry::{Backoff, random};
 use crate::s3::{Class, Failure};
-use crate::status::LastError;
+use crate::status::{LastError, Told};
 
 /// A job's standing with its network, its store and its folder.
 #[derive(Debug, Default)]
@@ -16,11 +16,7 @@ pub struct Trouble {
     throttled: bool,
     /// Since when nothing could be sent for a temporary reason.
     failing_since: Option<Instant>,
-    /// `connection_failed` has been told.
-    connection_lost: bool,
-    /// `job_blocked` has been told.
-    blocked: bool,
-    folder_blocked: bool,
+    told: Told,
     retry_at: Option<Instant>,
 }
 
@@ -32,6 +28,15 @@ pub struct Recovery {
 }
 
 impl Trouble {
+    /// Goes on from what a former run has told.
+    pub fn remember(&mut self, told: Told) {
+        self.told = told;
+    }
+
+    pub fn told(&self) -> Told {
+        self.told
+    }
+
     /// Counts a temporary failure; the next try is at [`Trouble::retry_at`]. True when the
     /// connection was fine until now.
     pub fn fail(&mut self, failure: &Failure, now: Instant) -> bool {
@@ -39,16 +44,16 @@ impl Trouble {
         self.retry_at = Some(now + wait);
         self.failing_since.get_or_insert(now);
         self.throttled |= failure.class == Class::Throttled;
-        let news = failure.class == Class::Connection && !self.connection_lost;
-        self.connection_lost |= news;
+        let news = failure.class == Class::Connection && !self.told.connection;
+        self.told.connection |= news;
         news
     }
 
     /// S3 has taken something. After throttling the next request still waits a little.
     pub fn succeed(&mut self, now: Instant) -> Recovery {
         let recovery = Recovery {
-            connection: self.connection_lost,
-            block: self.blocked,
+            connection: self.told.connection,
+            block: self.told.refused,
         };
         if self.throttled {
             self.backoff.ease();
@@ -60,28 +65,28 @@ impl Trouble {
             self.retry_at = None;
         }
         self.failing_since = None;
-        self.connection_lost = false;
-        self.blocked = false;
+        self.told.connection = false;
+        self.told.refused = false;
         recovery
     }
 
     /// The store refuses the job. True when that is news.
     pub fn block(&mut self) -> bool {
-        !std::mem::replace(&mut self.blocked, true)
+        !std::mem::replace(&mut self.told.refused, true)
     }
 
     /// The source folder cannot be read. True when that is news.
     pub fn block_by_folder(&mut self) -> bool {
-        !std::mem::replace(&mut self.folder_blocked, true)
+        !std::mem::replace(&mut self.told.folder, true)
     }
 
     /// The source folder can be read. True when it could not before.
     pub fn folder_is_back(&mut self) -> bool {
-        std::mem::take(&mut self.folder_blocked)
+        std::mem::take(&mut self.told.folder)
     }
 
     pub fn is_blocked(&self) -> bool {
-        self.blocked || self.folder_blocked
+        self.told.refused || self.told.folder
     }
 
     pub fn failing_since(&self) -> Option<Instant> {
@@ -105,12 +110,13 @@ impl Trouble {
         message: &str,
         hint: Option<&str>,
     ) {
-        let blocked = self.is_blocked();
+        let (blocked, told) = (self.is_blocked(), self.told);
         let wait = self
             .retry_at
             .map(|at| at.saturating_duration_since(clock::monotonic()));
         env.status.job(job, |status| {
             status.state = if blocked { "blocked" } else { "retrying" }.to_owned();
+            status.told = told;
             status.next_try = wait.map(|wait| timestamp(clock::wall() + wait));
             status.last_error = Some(LastError {
                 time: timestamp(clock::wall()),

@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::ledger::{Confirmed, Damage, Fingerprint, Ledger};
+use super::ledger::{Confirmed, Damage, Fingerprint, KeyHash, Ledger};
 use super::{Event, EventKind, HistoryEntry, JsonLines, Repair, Severity, read_last};
 use crate::clock;
 use crate::config::model::Config;
@@ -26,6 +26,7 @@ struct Pending {
     fingerprint: Fingerprint,
     entry: HistoryEntry,
     keep: bool,
+    key: Option<KeyHash>,
     entry_written: bool,
 }
 
@@ -50,8 +51,7 @@ impl Records {
     /// Opens or begins the records in `config.state_dir`.
     pub fn open(config: &Config) -> io::Result<(Records, Repairs)> {
         let path = |name: &str| config.state_dir.join(name);
-        let (history, history_repair) =
-            JsonLines::open(&path("history.jsonl"), config.history)?;
+        let (history, history_repair) = JsonLines::open(&path("history.jsonl"), config.history)?;
         let (events, events_repair) = JsonLines::open(&path("events.jsonl"), config.events)?;
         let (ledger, damage) = Ledger::open(&config.state_dir)?;
         let records = Records {
@@ -110,21 +110,29 @@ impl Records {
     }
 
     /// The source file has been seen to; `keep`: it is still in its place.
-    pub fn finish(&mut self, confirmed: Confirmed, keep: bool) {
+    /// `key` is given where the job changes names.
+    pub fn finish(&mut self, confirmed: Confirmed, keep: bool, key: Option<KeyHash>) {
         if self.pending.len() >= UNWRITTEN_LIMIT {
             self.pending.remove(0);
         }
         let written = self.history.append(&confirmed.entry.to_line());
         let entry_written = written.is_ok();
         self.note(written, "history.jsonl");
-        self.pend(confirmed, keep, entry_written);
+        self.pend(confirmed, keep, key, entry_written);
     }
 
-    fn pend(&mut self, confirmed: Confirmed, keep: bool, entry_written: bool) {
+    fn pend(
+        &mut self,
+        confirmed: Confirmed,
+        keep: bool,
+        key: Option<KeyHash>,
+        entry_written: bool,
+    ) {
         self.pending.push(Pending {
             fingerprint: confirmed.fingerprint,
             entry: confirmed.entry,
             keep,
+            key,
             entry_written,
         });
         self.pending_since.get_or_insert_with(clock::monotonic);
@@ -171,7 +179,7 @@ impl Records {
             // Where its confirmation is not in the file, the last word alone says enough.
             let written = self
                 .ledger
-                .done(pending.fingerprint, today, pending.keep);
+                .done(pending.fingerprint, today, pending.keep, pending.key);
             if let Err(error) = written {
                 self.pending.drain(..index);
                 return Err(error);
@@ -183,24 +191,37 @@ impl Records {
 
     /// Uploads that a former run left confirmed but not settled: those whose file is no longer
     /// there are finished now, the others when their folder is walked.
-    pub fn recover(&mut self, still_there: &dyn Fn(&Confirmed) -> bool, kept: &dyn Fn(&str) -> bool) {
+    /// `kept`: whether the entry's job keeps its files, and the key's hash where that counts.
+    pub fn recover(
+        &mut self,
+        still_there: &dyn Fn(&Confirmed) -> bool,
+        kept: &dyn Fn(&HistoryEntry) -> (bool, Option<KeyHash>),
+    ) {
         for confirmed in self.ledger.confirmed().to_vec() {
-            let keep = kept(&confirmed.entry.job);
+            let (keep, key) = kept(&confirmed.entry);
             if !keep && still_there(&confirmed) {
                 continue;
             }
-            self.finish_recovered(confirmed, keep);
+            self.finish_recovered(confirmed, keep, key);
         }
         self.flush();
     }
 
     /// As [`Records::finish`], for an upload of a former run: its history entry may be there.
-    pub fn finish_recovered(&mut self, confirmed: Confirmed, keep: bool) {
+    pub fn finish_recovered(&mut self, confirmed: Confirmed, keep: bool, key: Option<KeyHash>) {
         if self.history_has(&confirmed.entry) {
-            self.pend(confirmed, keep, true);
+            self.pend(confirmed, keep, key, true);
         } else {
-            self.finish(confirmed, keep);
+            self.finish(confirmed, keep, key);
         }
+    }
+
+    /// The source path that the history has last for `key`, as records write it.
+    pub fn source_of_key(&self, key: &str) -> Option<String> {
+        let mut same =
+            |line: &[u8]| HistoryEntry::parse(line).is_some_and(|entry| entry.key == key);
+        let (found, _) = read_last(&self.history_path, self.history_files, 1, &mut same).ok()?;
+        Some(HistoryEntry::parse(found.first()?)?.source_path)
     }
 
     fn history_has(&self, wanted: &HistoryEntry) -> bool {

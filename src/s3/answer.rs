@@ -219,12 +219,7 @@ mod tests {
             b"{\"json\": true}",
             b"<!DOCTYPE x [<!ENTITY a \"b\">]><Error><Code>&a;</Code></Error>",
         ] {
-            assert_eq!(
-                error(other),
-                None,
-                "{:?}",
-                String::from_utf8_lossy(other)
-            );
+            assert_eq!(error(other), None, "{:?}", String::from_utf8_lossy(other));
         }
     }
 

@@ -209,7 +209,9 @@ impl Client {
         };
         // A HEAD has no body and so no code.
         let code = failure.code.as_deref().unwrap_or("AccessDenied");
-        let refused = failure.http_status.is_some_and(|status| status == 400 || status == 403);
+        let refused = failure
+            .http_status
+            .is_some_and(|status| status == 400 || status == 403);
         if refused && skew::explains(code, seen.skew, self.clock_offset) {
             self.clock_offset = seen.skew;
             self.clock_corrected = true;
@@ -218,7 +220,10 @@ impl Client {
     }
 
     fn bucket_for(&mut self, operation: &Operation<'_>) -> Result<Bucket, Failure> {
-        let keys = self.provider.keys().map_err(|error| refused(operation.name, &error))?;
+        let keys = self
+            .provider
+            .keys()
+            .map_err(|error| refused(operation.name, &error))?;
         let region = Region::Custom {
             region: self.destination.region.clone(),
             endpoint: endpoint(&self.destination),

@@ -127,11 +127,12 @@ impl Failure {
     }
 }
 
-const CLOCK: &str = "set the clock, for example with NTP; s3ferry signs with the server's time meanwhile";
+const CLOCK: &str =
+    "set the clock, for example with NTP; s3ferry signs with the server's time meanwhile";
 const REGION: &str = "set `region`, or the region in `host`, to the bucket's own";
-const PERMISSION: &str =
-    "allow `s3:PutObject` on this bucket and prefix to the key, and check bucket policy and encryption key";
-const KEYS: &str = "check `access_key` and `secret_key`; the key may be deleted, inactive or mistyped";
+const PERMISSION: &str = "allow `s3:PutObject` on this bucket and prefix to the key, and check bucket policy and encryption key";
+const KEYS: &str =
+    "check `access_key` and `secret_key`; the key may be deleted, inactive or mistyped";
 const EXPIRED: &str = "renew the session token";
 const BUCKET: &str = "create the bucket, or correct its name in `host` or `bucket`";
 const SETTING: &str = "the store does not accept a setting under `object`; correct or remove it";
@@ -187,7 +188,11 @@ pub const HINTS: &[(&str, Class, &str)] = &[
     ("InvalidTag", Class::Blocked, SETTING),
     ("MetadataTooLarge", Class::Blocked, SETTING),
     ("NotImplemented", Class::Blocked, SETTING),
-    ("QuotaExceeded", Class::Blocked, "make room in the bucket, or raise its quota"),
+    (
+        "QuotaExceeded",
+        Class::Blocked,
+        "make room in the bucket, or raise its quota",
+    ),
     ("EntityTooLarge", Class::ThisFile, TOO_LARGE),
     ("KeyTooLongError", Class::ThisFile, LONG_KEY),
 ];
@@ -262,7 +267,8 @@ pub fn from_transport(operation: &'static str, error: &io::Error) -> Failure {
 
 const NETWORK: &str = "check the network and the host; s3ferry tries again by itself";
 const NAME: &str = "check `host` or `endpoint` for a typing error, and the DNS server";
-const PROXY: &str = "check `proxy`: its address, user and password, and whether it lets this host through";
+const PROXY: &str =
+    "check `proxy`: its address, user and password, and whether it lets this host through";
 const CERTIFICATE: &str =
     "set `tls_options.ca_file` to the CA that signed the server's certificate, or correct `host`";
 const CERTIFICATE_TIME: &str = "set the clock, or have the server's certificate renewed";
@@ -356,22 +362,58 @@ mod tests {
     #[test]
     fn an_answer_is_judged_by_its_code_and_else_by_its_status() {
         let cases = [
-            (503, "<Error><Code>SlowDown</Code></Error>", Class::Throttled),
+            (
+                503,
+                "<Error><Code>SlowDown</Code></Error>",
+                Class::Throttled,
+            ),
             (500, "", Class::Temporary),
-            (403, "<Error><Code>SignatureDoesNotMatch</Code></Error>", Class::Credentials),
+            (
+                403,
+                "<Error><Code>SignatureDoesNotMatch</Code></Error>",
+                Class::Credentials,
+            ),
             (403, "", Class::Blocked),
-            (403, "<Error><Code>RequestTimeTooSkewed</Code></Error>", Class::Clock),
-            (404, "<Error><Code>NoSuchBucket</Code></Error>", Class::Blocked),
-            (400, "<Error><Code>KeyTooLongError</Code></Error>", Class::ThisFile),
-            (400, "<Error><Code>NeverHeardOf</Code></Error>", Class::ThisFile),
+            (
+                403,
+                "<Error><Code>RequestTimeTooSkewed</Code></Error>",
+                Class::Clock,
+            ),
+            (
+                404,
+                "<Error><Code>NoSuchBucket</Code></Error>",
+                Class::Blocked,
+            ),
+            (
+                400,
+                "<Error><Code>KeyTooLongError</Code></Error>",
+                Class::ThisFile,
+            ),
+            (
+                400,
+                "<Error><Code>NeverHeardOf</Code></Error>",
+                Class::ThisFile,
+            ),
             (301, "", Class::Blocked),
-            (200, "<Error><Code>InternalError</Code></Error>", Class::Temporary),
-            (200, "<Error><Code>NeverHeardOf</Code></Error>", Class::Temporary),
+            (
+                200,
+                "<Error><Code>InternalError</Code></Error>",
+                Class::Temporary,
+            ),
+            (
+                200,
+                "<Error><Code>NeverHeardOf</Code></Error>",
+                Class::Temporary,
+            ),
             (200, "surprise", Class::Temporary),
         ];
         for (status, body, class) in cases {
-            let failure =
-                from_answer("PutObject", status, &http::HeaderMap::new(), body.as_bytes());
+            let failure = from_answer(
+                "PutObject",
+                status,
+                &http::HeaderMap::new(),
+                body.as_bytes(),
+            );
             assert_eq!(failure.class, class, "{status} {body}");
         }
     }
@@ -381,7 +423,11 @@ mod tests {
         let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
         let cases = [
             (reset(), Class::Connection, "ConnectionReset"),
-            (io::Error::other(reset()), Class::Connection, "ConnectionReset"),
+            (
+                io::Error::other(reset()),
+                Class::Connection,
+                "ConnectionReset",
+            ),
             (
                 io::Error::other(ureq::Error::HostNotFound),
                 Class::Connection,
@@ -402,7 +448,10 @@ mod tests {
         ];
         for (error, class, code) in cases {
             let failure = from_transport("PutObject", &error);
-            assert_eq!((failure.class, failure.code.as_deref()), (class, Some(code)));
+            assert_eq!(
+                (failure.class, failure.code.as_deref()),
+                (class, Some(code))
+            );
         }
     }
 

@@ -95,7 +95,12 @@ impl Client {
         let path = ["InitiateMultipartUploadResult", "UploadId"];
         match answer::text_at(&answer.body, &path) {
             Ok(Some(id)) if !id.is_empty() => Ok(UploadId(id)),
-            _ => Err(failure::from_answer(name, 200, &answer.headers, &answer.body)),
+            _ => Err(failure::from_answer(
+                name,
+                200,
+                &answer.headers,
+                &answer.body,
+            )),
         }
     }
 
@@ -149,13 +154,24 @@ impl Client {
             upload_id: &id,
             data,
         };
-        let mut operation = operation(name, key, command, HeaderMap::new(), Payload::Bytes(content));
+        let mut operation = operation(
+            name,
+            key,
+            command,
+            HeaderMap::new(),
+            Payload::Bytes(content),
+        );
         operation.limits = Limits {
             answer_body: COMPLETE_WITHIN,
         };
         let answer = self.send(&operation)?;
         if answer::root(&answer.body).as_deref() != Some("CompleteMultipartUploadResult") {
-            return Err(failure::from_answer(name, 200, &answer.headers, &answer.body));
+            return Err(failure::from_answer(
+                name,
+                200,
+                &answer.headers,
+                &answer.body,
+            ));
         }
         let etag = answer::text_at(&answer.body, &["CompleteMultipartUploadResult", "ETag"]);
         Ok(Receipt {
@@ -200,11 +216,18 @@ impl Client {
         // rust-s3 encodes these by itself.
         operation.query = vec![("uploadId", upload.0.clone())];
         if let Some(marker) = marker {
-            operation.query.push(("part-number-marker", marker.to_owned()));
+            operation
+                .query
+                .push(("part-number-marker", marker.to_owned()));
         }
         let answer = self.send(&operation)?;
         if answer::root(&answer.body).as_deref() != Some("ListPartsResult") {
-            return Err(failure::from_answer(name, 200, &answer.headers, &answer.body));
+            return Err(failure::from_answer(
+                name,
+                200,
+                &answer.headers,
+                &answer.body,
+            ));
         }
         answer::parts(&answer.body).map_err(|error| malformed(name, error))
     }
@@ -231,7 +254,12 @@ impl Client {
             Payload::None,
         ))?;
         if answer::root(&answer.body).as_deref() != Some("ListMultipartUploadsResult") {
-            return Err(failure::from_answer(name, 200, &answer.headers, &answer.body));
+            return Err(failure::from_answer(
+                name,
+                200,
+                &answer.headers,
+                &answer.body,
+            ));
         }
         answer::uploads(&answer.body).map_err(|error| malformed(name, error))
     }
@@ -327,10 +355,7 @@ fn creation_headers(options: CreateOptions<'_>) -> Result<HeaderMap, Failure> {
             &object.kms_key_id,
         ),
         ("x-amz-acl", &object.acl),
-        (
-            "x-amz-expected-bucket-owner",
-            &object.expected_bucket_owner,
-        ),
+        ("x-amz-expected-bucket-owner", &object.expected_bucket_owner),
     ] {
         if let Some(value) = value {
             add(name, value)?;

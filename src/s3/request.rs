@@ -67,7 +67,10 @@ impl Request for SignedRequest<'_> {
     /// that where it was one.
     fn response(&self) -> Result<Self::Response, S3Error> {
         let mut headers = self.headers()?;
-        if self.content_length.is_some_and(|length| length >= EXPECT_FROM) {
+        if self
+            .content_length
+            .is_some_and(|length| length >= EXPECT_FROM)
+        {
             headers.insert(
                 http::header::EXPECT,
                 HeaderValue::from_static("100-continue"),

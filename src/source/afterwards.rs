@@ -18,11 +18,7 @@ pub enum Outcome {
 }
 
 /// Deletes or moves the file, if its path still leads to the very file that was uploaded.
-pub fn apply(
-    action: &AfterUpload,
-    file: &SourceFile,
-    relative: &[u8],
-) -> io::Result<Outcome> {
+pub fn apply(action: &AfterUpload, file: &SourceFile, relative: &[u8]) -> io::Result<Outcome> {
     if *action == AfterUpload::Keep {
         return Ok(Outcome::Kept);
     }
@@ -73,7 +69,10 @@ fn unused(wanted: &Path) -> io::Result<PathBuf> {
     }
     Err(io::Error::new(
         io::ErrorKind::AlreadyExists,
-        format!("`{}` and {TRIES} numbered names are taken", wanted.display()),
+        format!(
+            "`{}` and {TRIES} numbered names are taken",
+            wanted.display()
+        ),
     ))
 }
 
@@ -100,7 +99,11 @@ fn write_copy(file: &SourceFile, partial: &Path) -> io::Result<()> {
     if copied != file.identity().size || file.has_changed()? {
         return Err(io::Error::other("the file changed while it was moved"));
     }
-    if let Ok(modified) = file.file().metadata().and_then(|metadata| metadata.modified()) {
+    if let Ok(modified) = file
+        .file()
+        .metadata()
+        .and_then(|metadata| metadata.modified())
+    {
         to.set_modified(modified)?;
     }
     to.sync_all()

@@ -108,7 +108,8 @@ impl SourceFile {
         };
         // NONBLOCK: a FIFO that was put there would otherwise hold the only thread.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | nofollow;
-        let descriptor = rustix::fs::openat(&folder, OsStr::from_bytes(name), flags, Mode::empty())?;
+        let descriptor =
+            rustix::fs::openat(&folder, OsStr::from_bytes(name), flags, Mode::empty())?;
         let stat = rustix::fs::fstat(&descriptor)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(OpenError::Vanished);

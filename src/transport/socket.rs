@@ -74,10 +74,11 @@ impl SocketConnector {
         match rustix::net::connect(&socket, &address) {
             Ok(()) => {}
             Err(Errno::INPROGRESS) => {
-                match self
-                    .signals
-                    .wait_for_socket(socket.as_fd(), PollFlags::OUT, Some(deadline))?
-                {
+                match self.signals.wait_for_socket(
+                    socket.as_fd(),
+                    PollFlags::OUT,
+                    Some(deadline),
+                )? {
                     Woken::Ready => sockopt::socket_error(&socket)
                         .map_err(io::Error::from)?
                         .map_err(io::Error::from)?,

@@ -14,10 +14,7 @@ enum Progress {
     AlreadyComplete(OpenUpload, Receipt),
 }
 
-pub(super) fn upload(
-    context: &mut Context<'_>,
-    task: Task<'_>,
-) -> Result<Uploaded, UploadError> {
+pub(super) fn upload(context: &mut Context<'_>, task: Task<'_>) -> Result<Uploaded, UploadError> {
     let (open, held) = match resume(context, task)? {
         Some(Progress::AlreadyComplete(open, receipt)) => {
             return Ok(completed(context.ledger, &open, receipt, open.size));
@@ -95,12 +92,41 @@ fn finish(
     let key = task.key.as_str();
     let receipt = match context.client.complete_multipart_upload(key, &id, parts) {
         Ok(receipt) => receipt,
-        Err(failure) => return Err(after_failed_complete(context, open, failure)),
+        Err(failure) => match made_after_all(context, task, open, &failure) {
+            Some(receipt) => receipt,
+            None => return Err(after_failed_complete(context, open, failure)),
+        },
     };
     if verify_wanted(context.transfer) {
         verify(context, task, open.size, Some(&open.token))?;
     }
     Ok(completed(context.ledger, open, receipt, resumed_bytes))
+}
+
+/// A Complete whose answer was lost has worked, and its repetition is refused in one way or
+/// another: the token on the object decides.
+fn made_after_all(
+    context: &mut Context<'_>,
+    task: Task<'_>,
+    open: &OpenUpload,
+    failure: &Failure,
+) -> Option<Receipt> {
+    failure.http_status?;
+    object_of(context, task, open).ok().flatten()
+}
+
+/// The object, if it is the one that this very upload made.
+fn object_of(
+    context: &mut Context<'_>,
+    task: Task<'_>,
+    open: &OpenUpload,
+) -> Result<Option<Receipt>, Failure> {
+    let found = context.client.head_object(task.key.as_str())?;
+    Ok(found
+        .filter(|object| {
+            object.token.as_deref() == Some(open.token.as_str()) && object.size == Some(open.size)
+        })
+        .map(|object| object.receipt))
 }
 
 /// Parts that S3 does not acknowledge are no parts: the next attempt starts from what it lists, or
@@ -146,7 +172,10 @@ fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, Uploa
         let mut failure = Failure::new(
             Class::ThisFile,
             "CreateMultipartUpload",
-            format!("{} bytes are more than an S3 object can have", identity.size),
+            format!(
+                "{} bytes are more than an S3 object can have",
+                identity.size
+            ),
         );
         failure.code = Some("EntityTooLarge".to_owned());
         return Err(failure.into());
@@ -182,10 +211,7 @@ fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, Uploa
 }
 
 /// What an earlier attempt left, if it is of this very file and key.
-fn resume(
-    context: &mut Context<'_>,
-    task: Task<'_>,
-) -> Result<Option<Progress>, UploadError> {
+fn resume(context: &mut Context<'_>, task: Task<'_>) -> Result<Option<Progress>, UploadError> {
     let bucket = context.client.bucket().to_owned();
     for stale in context.ledger.uploads_of(task.job, task.source_path) {
         let same = stale.fingerprint == task.fingerprint
@@ -204,6 +230,11 @@ fn resume(
         return Ok(None);
     };
     match held_parts(context, task, &open) {
+        // Some stores list no parts, rather than no upload, once it is complete.
+        Ok(parts) if parts.is_empty() => Ok(Some(match object_of(context, task, &open) {
+            Ok(Some(receipt)) => Progress::AlreadyComplete(open, receipt),
+            _ => Progress::Open(open, parts),
+        })),
         Ok(parts) => Ok(Some(Progress::Open(open, parts))),
         Err(failure) if failure.has_code("NoSuchUpload") => decide_by_token(context, task, open),
         // The key may not be allowed to list parts (s3:ListMultipartUploadParts): what this
@@ -267,24 +298,15 @@ fn decide_by_token(
     task: Task<'_>,
     open: OpenUpload,
 ) -> Result<Option<Progress>, UploadError> {
-    match context.client.head_object(task.key.as_str()) {
-        Ok(Some(object))
-            if object.token.as_deref() == Some(open.token.as_str())
-                && object.size == Some(open.size) =>
-        {
-            Ok(Some(Progress::AlreadyComplete(open, object.receipt)))
-        }
-        Ok(_) => {
-            context.ledger.end_upload(&open.token);
-            Ok(None)
-        }
+    match object_of(context, task, &open) {
+        Ok(Some(receipt)) => return Ok(Some(Progress::AlreadyComplete(open, receipt))),
+        Ok(None) => {}
         // Not allowed to look: sending it again overwrites the same bytes.
-        Err(failure) if failure.class == Class::Blocked => {
-            context.ledger.end_upload(&open.token);
-            Ok(None)
-        }
-        Err(failure) => Err(failure.into()),
+        Err(failure) if failure.class == Class::Blocked => {}
+        Err(failure) => return Err(failure.into()),
     }
+    context.ledger.end_upload(&open.token);
+    Ok(None)
 }
 
 fn give_up_changed(context: &mut Context<'_>, open: &OpenUpload) -> UploadError {
@@ -296,7 +318,10 @@ fn give_up_changed(context: &mut Context<'_>, open: &OpenUpload) -> UploadError 
 fn give_up(client: &mut Client, ledger: &mut Ledger, open: &OpenUpload) {
     ledger.queue_abort(open);
     if let Err(failure) = abort(client, open) {
-        log::info!("an upload of `{}` is aborted later: {failure}", open.source_path);
+        log::info!(
+            "an upload of `{}` is aborted later: {failure}",
+            open.source_path
+        );
         return;
     }
     ledger.end_upload(&open.token);

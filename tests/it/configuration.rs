@@ -209,12 +209,13 @@ fn no_command_runs_over_a_bad_configuration() {
 }
 
 #[test]
-fn a_source_folder_that_is_not_there_is_an_io_error_that_names_it() {
+fn a_source_folder_that_is_not_there_is_refused_with_its_place() {
     let agent = offline_agent();
     std::fs::remove_dir(agent.source()).unwrap();
-    let output = agent.once().expect_code(74);
+    let output = agent.once().expect_code(78);
     assert!(
-        output.stderr.contains(agent.source().to_str().unwrap()),
+        output.stderr.contains(agent.source().to_str().unwrap())
+            && output.stderr.contains(".source_path: "),
         "{output:#?}"
     );
 }

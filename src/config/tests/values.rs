@@ -145,11 +145,11 @@ fn a_wrong_field_of_a_job_is_told_with_its_cure() {
         ),
         (
             "\"interval\": §3600",
-            &["§: interval: expected a duration like `\"15m\"`, found a number"],
+            &["§: interval: expected a duration like `\"1h\"`, found a number"],
         ),
         (
             "\"interval\": §\"3600\"",
-            &["§: interval: `3600` is not a duration; write for example `15m`"],
+            &["§: interval: `3600` is not a duration; write for example `1h`"],
         ),
         (
             "\"interval\": §\"999ms\"",

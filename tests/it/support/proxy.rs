@@ -291,8 +291,8 @@ impl Connection {
         }
         self.sent.fetch_add(bytes.len() as u64, SeqCst);
         self.shared.to_server.fetch_add(bytes.len() as u64, SeqCst);
-        if let Plan::SlowUpload(_) = plan {
-            std::thread::sleep(Duration::from_millis(100));
+        if let Plan::SlowUpload(rate) = plan {
+            std::thread::sleep(Duration::from_secs_f64(bytes.len() as f64 / rate as f64));
         }
     }
 

@@ -9,21 +9,25 @@
 //! confirmed ──► done        the object is there; then the source file and the history follow
 //! ```
 //!
-//! In memory a finished file is 20 bytes: its fingerprint and the day it was last seen.
+//! In memory a finished file is 24 bytes: its fingerprint, and when it was last met. Where names are
+//! changed, its key is another 24, so that no second file takes the key of one that is still there.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{HistoryEntry, JsonLines, MAX_LINE};
+use super::{HistoryEntry, JsonLines};
 use crate::config::model::{AfterUpload, Rotation};
 use crate::os::durable;
 use crate::source::file::Identity;
-use crate::upload::hash::hex;
+
+mod line;
+mod state;
+
+use line::{Line, UploadLine, done_line};
+use state::{Met, State, load};
 
 /// What tells one version of one file, sent to one destination, from any other: a hash over job,
 /// bucket, path, size and mtime. Not over inode or device, which change on a remount.
@@ -33,7 +37,6 @@ pub type Fingerprint = [u8; 16];
 const FORGOTTEN_AFTER_DAYS: u32 = 90;
 /// Compacted when the file is larger than this and mostly history.
 const COMPACT_FROM: u64 = 256 * 1024;
-const VERSION: u32 = 1;
 
 /// A file as the ledger knows it.
 pub fn fingerprint(job: &str, destination: &str, path: &[u8], identity: Identity) -> Fingerprint {
@@ -70,6 +73,20 @@ pub struct OpenUpload {
     pub abort: bool,
 }
 
+/// A hash over bucket and key.
+pub type KeyHash = [u8; 8];
+
+/// The hash of a key, for jobs that change names; without that no two files have the same key.
+pub fn key_hash(destination: &str, key: &str) -> KeyHash {
+    let mut hasher = Sha256::new();
+    hasher.update(destination);
+    hasher.update([0]);
+    hasher.update(key);
+    let mut hash = KeyHash::default();
+    hash.copy_from_slice(&hasher.finalize()[..8]);
+    hash
+}
+
 /// An object that S3 has confirmed, while its source file and its history entry are still to be
 /// seen to.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,15 +105,6 @@ pub struct Ledger {
     size: u64,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    done: HashMap<Fingerprint, u32>,
-    uploads: Vec<OpenUpload>,
-    confirmed: Vec<Confirmed>,
-    /// Parts that this process has sent, by token: ETags for stores that do not list them.
-    sent: HashMap<String, Vec<(u32, String)>>,
-}
-
 /// What was wrong with a ledger file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Damage {
@@ -104,43 +112,6 @@ pub struct Damage {
     pub dropped_bytes: u64,
     /// Lines that say nothing.
     pub bad_lines: u64,
-}
-
-/// One line. Exactly one of the optional fields is there; `day` goes with `done`.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Line {
-    v: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    done: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    day: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upload: Option<UploadLine>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    abort: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ended: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    confirmed: Option<ConfirmedLine>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct UploadLine {
-    token: String,
-    job: String,
-    bucket: String,
-    key: String,
-    upload_id: String,
-    part_size: u64,
-    source_path: String,
-    size: u64,
-    file: String,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct ConfirmedLine {
-    file: String,
-    entry: HistoryEntry,
 }
 
 impl Ledger {
@@ -174,22 +145,19 @@ impl Ledger {
     }
 
     /// Whether this version of the file is uploaded; notes that it is still there.
-    pub fn is_done(&mut self, fingerprint: &Fingerprint, today: u32) -> bool {
-        match self.state.done.get_mut(fingerprint) {
-            Some(day) => {
-                *day = today;
-                true
-            }
-            None => self.is_confirmed(fingerprint),
-        }
+    pub fn is_done(&mut self, fingerprint: &Fingerprint, today: u32, walk: u32) -> bool {
+        self.state.meet(fingerprint, Met { day: today, walk })
+    }
+
+    /// Whether `key` is the object of another file that was met in the same walk: that file's only
+    /// copy may be there.
+    pub fn is_taken(&self, key: &KeyHash, by_other_than: &Fingerprint, walk: u32) -> bool {
+        self.state.is_taken(key, by_other_than, walk)
     }
 
     /// Confirmed by S3, but not yet seen to.
     pub fn is_confirmed(&self, fingerprint: &Fingerprint) -> bool {
-        self.state
-            .confirmed
-            .iter()
-            .any(|confirmed| confirmed.fingerprint == *fingerprint)
+        self.state.is_confirmed(fingerprint)
     }
 
     pub fn confirmed(&self) -> &[Confirmed] {
@@ -215,14 +183,29 @@ impl Ledger {
 
     /// History and source file have been seen to. `keep`: the file is still there, so it has to be
     /// known as done; otherwise nothing of it needs to be remembered.
-    pub fn done(&mut self, fingerprint: Fingerprint, today: u32, keep: bool) -> io::Result<()> {
+    /// `key` is given where the job changes names.
+    pub fn done(
+        &mut self,
+        fingerprint: Fingerprint,
+        today: u32,
+        keep: bool,
+        key: Option<KeyHash>,
+    ) -> io::Result<()> {
         self.state
             .confirmed
             .retain(|confirmed| confirmed.fingerprint != fingerprint);
         if keep {
-            self.state.done.insert(fingerprint, today);
+            let met = Met {
+                day: today,
+                walk: 0,
+            };
+            self.state.done.insert(fingerprint, met);
+            if let Some(key) = key {
+                self.state.keys.insert(key, fingerprint);
+            }
         }
-        self.append(&done_line(&fingerprint, keep.then_some(today)))
+        let line = done_line(&fingerprint, keep.then_some(today), key.filter(|_| keep));
+        self.append(&line)
     }
 
     /// Writes down a multipart upload, on the disk before its first part.
@@ -312,9 +295,12 @@ impl Ledger {
         if self.size < COMPACT_FROM || self.size < 2 * needed {
             return Ok(());
         }
-        self.state
+        let state = &mut self.state;
+        state
             .done
-            .retain(|_, day| today.saturating_sub(*day) <= FORGOTTEN_AFTER_DAYS);
+            .retain(|_, met| today.saturating_sub(met.day) <= FORGOTTEN_AFTER_DAYS);
+        let done = &state.done;
+        state.keys.retain(|_, holder| done.contains_key(holder));
         self.compact()
     }
 
@@ -328,8 +314,15 @@ impl Ledger {
             size += text.len() as u64;
             writer.write_all(&text)
         };
-        for (fingerprint, day) in &self.state.done {
-            write(&done_line(fingerprint, Some(*day)))?;
+        let keys: HashMap<&Fingerprint, &KeyHash> = self
+            .state
+            .keys
+            .iter()
+            .map(|(key, holder)| (holder, key))
+            .collect();
+        for (fingerprint, met) in &self.state.done {
+            let key = keys.get(fingerprint).map(|key| **key);
+            write(&done_line(fingerprint, Some(met.day), key))?;
         }
         for open in &self.state.uploads {
             write(&Line {
@@ -346,7 +339,9 @@ impl Ledger {
         for confirmed in &self.state.confirmed {
             write(&Line::confirmed(confirmed))?;
         }
-        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let file = writer
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
         durable::commit(file, &self.path)?;
         (self.file, _) = JsonLines::open(&self.path, unlimited())?;
         self.size = size;
@@ -374,56 +369,14 @@ pub struct LedgerView {
 }
 
 impl LedgerView {
-    pub fn is_done(&self, fingerprint: &Fingerprint) -> bool {
-        self.state.done.contains_key(fingerprint)
-            || self
-                .state
-                .confirmed
-                .iter()
-                .any(|confirmed| confirmed.fingerprint == *fingerprint)
-    }
-}
-
-impl Line {
-    fn new() -> Line {
-        Line {
-            v: VERSION,
-            ..Line::default()
-        }
+    /// As [`Ledger::is_done`].
+    pub fn is_done(&mut self, fingerprint: &Fingerprint, walk: u32) -> bool {
+        self.state.meet(fingerprint, Met { day: 0, walk })
     }
 
-    fn confirmed(confirmed: &Confirmed) -> Line {
-        Line {
-            confirmed: Some(ConfirmedLine {
-                file: hex(&confirmed.fingerprint),
-                entry: confirmed.entry.clone(),
-            }),
-            ..Line::new()
-        }
-    }
-}
-
-impl From<&OpenUpload> for UploadLine {
-    fn from(open: &OpenUpload) -> Self {
-        UploadLine {
-            token: open.token.clone(),
-            job: open.job.clone(),
-            bucket: open.bucket.clone(),
-            key: open.key.clone(),
-            upload_id: open.upload_id.clone(),
-            part_size: open.part_size,
-            source_path: open.source_path.clone(),
-            size: open.size,
-            file: hex(&open.fingerprint),
-        }
-    }
-}
-
-fn done_line(fingerprint: &Fingerprint, day: Option<u32>) -> Line {
-    Line {
-        done: Some(hex(fingerprint)),
-        day,
-        ..Line::new()
+    /// As [`Ledger::is_taken`].
+    pub fn is_taken(&self, key: &KeyHash, by_other_than: &Fingerprint, walk: u32) -> bool {
+        self.state.is_taken(key, by_other_than, walk)
     }
 }
 
@@ -442,94 +395,4 @@ pub fn after_upload_word(action: &AfterUpload) -> &'static str {
         AfterUpload::Delete => "delete",
         AfterUpload::MoveTo(_) => "move",
     }
-}
-
-fn load(path: &Path) -> io::Result<(State, u64, u64)> {
-    let mut reader = BufReader::with_capacity(16 * 1024, File::open(path)?);
-    let mut state = State::default();
-    let (mut bad_lines, mut size) = (0, 0);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = reader
-            .by_ref()
-            .take(MAX_LINE as u64 + 1)
-            .read_until(b'\n', &mut line)?;
-        if read == 0 {
-            return Ok((state, bad_lines, size));
-        }
-        size += read as u64;
-        let text = line.strip_suffix(b"\n").unwrap_or(&line);
-        let understood = !text.is_empty() && state.apply(text).is_some();
-        bad_lines += u64::from(!understood);
-    }
-}
-
-impl State {
-    /// `None`: the line is none of ours. A line of a later version is left alone as well.
-    fn apply(&mut self, text: &[u8]) -> Option<()> {
-        let line: Line = serde_json::from_slice(text).ok()?;
-        if line.v != VERSION {
-            return None;
-        }
-        if let Some(done) = line.done {
-            let fingerprint = parse_fingerprint(&done)?;
-            self.confirmed
-                .retain(|known| known.fingerprint != fingerprint);
-            self.uploads
-                .retain(|open| open.abort || open.fingerprint != fingerprint);
-            if let Some(day) = line.day {
-                self.done.insert(fingerprint, day);
-            }
-        } else if let Some(upload) = line.upload {
-            self.uploads.push(OpenUpload {
-                fingerprint: parse_fingerprint(&upload.file)?,
-                token: upload.token,
-                job: upload.job,
-                bucket: upload.bucket,
-                key: upload.key,
-                upload_id: upload.upload_id,
-                part_size: upload.part_size.max(1),
-                source_path: upload.source_path,
-                size: upload.size,
-                abort: false,
-            });
-        } else if let Some(token) = line.abort {
-            let mut uploads = self.uploads.iter_mut();
-            uploads.find(|open| open.token == token)?.abort = true;
-        } else if let Some(token) = line.ended {
-            self.uploads.retain(|open| open.token != token);
-        } else if let Some(confirmed) = line.confirmed {
-            let confirmed = Confirmed {
-                fingerprint: parse_fingerprint(&confirmed.file)?,
-                entry: confirmed.entry,
-            };
-            self.end_same_object(&confirmed);
-            self.confirmed
-                .retain(|known| known.fingerprint != confirmed.fingerprint);
-            self.confirmed.push(confirmed);
-        } else {
-            return None;
-        }
-        Some(())
-    }
-
-    fn end_same_object(&mut self, confirmed: &Confirmed) {
-        self.uploads.retain(|open| {
-            open.abort
-                || open.fingerprint != confirmed.fingerprint
-                || open.key != confirmed.entry.key
-        });
-    }
-}
-
-fn parse_fingerprint(text: &str) -> Option<Fingerprint> {
-    if text.len() != 32 || !text.is_ascii() {
-        return None;
-    }
-    let mut fingerprint = Fingerprint::default();
-    for (index, byte) in fingerprint.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
-    }
-    Some(fingerprint)
 }

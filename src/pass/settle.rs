@@ -1,0 +1,162 @@
+//! What follows from a confirmed upload: the records, and what becomes of the source file.
+
+use crate::clock;
+use crate::config::model::AfterUpload;
+use crate::naming::ObjectKey;
+use crate::record::ledger::{Confirmed, after_upload_word};
+use crate::record::{EventError, EventKind, FinishedUpload, HistoryEntry, Severity};
+use crate::source::afterwards::{self, Outcome};
+use crate::text::{escape_bytes, human_duration, human_rate, human_size};
+use crate::upload::Uploaded;
+
+use super::attempt::Work;
+use super::{Env, JobRunner, Pass, counted_key};
+
+impl JobRunner {
+    pub(super) fn uploaded(
+        &mut self,
+        pass: &mut Pass,
+        work: &Work<'_>,
+        key: &ObjectKey,
+        uploaded: Uploaded,
+        env: &mut Env<'_>,
+    ) {
+        self.recovered(env);
+        let Some(attempts) = self.attempts.remove(&work.fingerprint) else {
+            return;
+        };
+        self.deferred.remove(&work.fingerprint);
+        self.shrink = self.shrink.saturating_sub(1);
+        let checksum = uploaded.sha256.map(|sha256| format!("sha256:{sha256}"));
+        let size = work.file.identity().size;
+        let entry = HistoryEntry::new(&FinishedUpload {
+            job: &self.job.name,
+            source_path: &work.path,
+            size,
+            bucket: self.client.bucket(),
+            key: key.as_str(),
+            started_at: attempts.started_at,
+            finished_at: clock::wall(),
+            elapsed: clock::monotonic().saturating_duration_since(attempts.started),
+            parts: uploaded.parts,
+            attempts: attempts.count,
+            resumed_bytes: uploaded.resumed_bytes,
+            etag: uploaded.receipt.etag.as_deref(),
+            checksum: checksum.as_deref(),
+            version_id: uploaded.receipt.version_id.as_deref(),
+            after_upload: after_upload_word(&self.job.after_upload),
+        });
+        pass.tally.uploaded += 1;
+        pass.tally.bytes += size;
+        env.status.job(&self.job.name, |status| {
+            status.state = "working".to_owned();
+            status.next_try = None;
+            status.backlog = status.backlog.saturating_sub(1);
+            status.backlog_bytes = status.backlog_bytes.saturating_sub(size);
+        });
+        let message = format!(
+            "uploaded `{}` ({}) in {}, {}",
+            escape_bytes(&work.path),
+            human_size(size),
+            human_duration(clock::monotonic().saturating_duration_since(attempts.started)),
+            human_rate(entry.bytes_per_second)
+        );
+        let event = self
+            .event(EventKind::UploadFinished, Severity::Info, &message)
+            .source_path(&work.path)
+            .key(key.as_str());
+        env.records.event(&event);
+        self.settle(pass, work, entry, env);
+    }
+
+    /// Confirmation on the disk, then the source file, then the history.
+    fn settle(&mut self, pass: &mut Pass, work: &Work<'_>, entry: HistoryEntry, env: &mut Env<'_>) {
+        let keeps = self.job.after_upload == AfterUpload::Keep;
+        let confirmed = Confirmed {
+            fingerprint: work.fingerprint,
+            entry: entry.clone(),
+        };
+        let written = env.records.confirm(confirmed, !keeps);
+        if keeps || written {
+            self.settle_source(pass, work, entry, false, env);
+        }
+        // Otherwise the file stays, known as confirmed, until the state directory can be written:
+        // the next pass comes to `settle_former`.
+    }
+
+    /// An upload that was confirmed before: by a run that was killed, or while the disk was full.
+    pub(super) fn settle_former(&mut self, pass: &mut Pass, work: &Work<'_>, env: &mut Env<'_>) {
+        let former = env
+            .records
+            .ledger()
+            .confirmed()
+            .iter()
+            .find(|confirmed| confirmed.fingerprint == work.fingerprint)
+            .cloned();
+        let Some(former) = former else {
+            return;
+        };
+        if env.records.reconfirm(&former) {
+            self.settle_source(pass, work, former.entry, true, env);
+        }
+    }
+
+    fn settle_source(
+        &mut self,
+        pass: &mut Pass,
+        work: &Work<'_>,
+        mut entry: HistoryEntry,
+        of_former_run: bool,
+        env: &mut Env<'_>,
+    ) {
+        let keep =
+            match afterwards::apply(&self.job.after_upload, &work.file, &work.candidate.relative) {
+                Ok(Outcome::Kept) => true,
+                Ok(Outcome::Deleted | Outcome::Moved(_)) => false,
+                Ok(Outcome::LeftChanged) => {
+                    let message = format!(
+                        "`{}` changed after its upload and is left where it is",
+                        escape_bytes(&work.path)
+                    );
+                    let event = self
+                        .event(EventKind::FileChanged, Severity::Warning, &message)
+                        .source_path(&work.path);
+                    env.records.event(&event);
+                    entry.after_upload = "left".to_owned();
+                    false
+                }
+                Err(error) => {
+                    pass.tally.local += 1;
+                    entry.after_upload = "failed".to_owned();
+                    self.not_removed(work, &error, env);
+                    true
+                }
+            };
+        let confirmed = Confirmed {
+            fingerprint: work.fingerprint,
+            entry,
+        };
+        let key = counted_key(&self.job, &confirmed.entry.key);
+        if of_former_run {
+            env.records.finish_recovered(confirmed, keep, key);
+        } else {
+            env.records.finish(confirmed, keep, key);
+        }
+    }
+
+    fn not_removed(&self, work: &Work<'_>, error: &std::io::Error, env: &mut Env<'_>) {
+        let message = format!(
+            "`{}` is uploaded but cannot be deleted or moved: {error}",
+            escape_bytes(&work.path)
+        );
+        let event = self
+            .event(EventKind::FileSkipped, Severity::Warning, &message)
+            .source_path(&work.path)
+            .error(EventError {
+                class: "local",
+                hint: Some("let s3ferry's user write the source folder and the `move_to` folder"),
+                ..EventError::default()
+            });
+        env.records.event(&event);
+    }
+}
