@@ -15,11 +15,11 @@ use crate::processing_state::ProcessingStates;
 use crate::progress;
 use crate::record::keeper::{Records, Repairs, today};
 use crate::record::ledger::{Confirmed, fingerprint};
-use crate::record::{Event, EventKind, HistoryEntry, Severity};
+use crate::record::{Event, EventKind, HistoryEntry, Severity, parse_timestamp};
 use crate::source::file::Identity;
 use crate::status::{self, Status, StatusFile};
 use crate::text::unescape;
-use crate::transport::TransportError;
+use crate::transport::{TransportError, raise_clock_floor};
 
 /// A running agent: it holds the lock of its state directory.
 #[derive(Debug)]
@@ -93,6 +93,7 @@ impl Agent {
         let mut total = Tally::default();
         let mut open: Vec<bool> = self.runners.iter().map(JobRunner::is_enabled).collect();
         while open.contains(&true) && !self.signals.stop_requested() {
+            self.heed_signals_once();
             let Some((index, at)) = self.next_of(&open) else {
                 break;
             };
@@ -185,10 +186,27 @@ impl Agent {
         }
     }
 
+    /// As [`Agent::heed_signals`]; the configuration stays as it is for the one pass.
+    fn heed_signals_once(&mut self) {
+        if self.signals.take_reload() {
+            log::warn!("HUP has no meaning for `once`, which reads its configuration at the start");
+        }
+        self.signals.take_run_now();
+        if self.signals.take_states_changed() {
+            self.apply_processing_states(true);
+        }
+    }
+
     /// A new configuration replaces the old one whole, or not at all.
     fn reload(&mut self) {
         match self.read_new_config() {
             Ok((config, runners)) => {
+                if config.log.file != self.config.log.file
+                    || config.log.rotation != self.config.log.rotation
+                {
+                    log::warn!("a change of `log` but for `level` takes a restart");
+                }
+                self.records.set_rotations(config.history, config.events);
                 self.config = config;
                 for mut runner in runners {
                     let name = &runner.job().name;
@@ -205,7 +223,9 @@ impl Agent {
                     .iter()
                     .map(|job| job.name.clone())
                     .collect();
+                let former = self.status.current();
                 self.status = StatusFile::new(&self.config.state_dir, &names);
+                self.remember_troubles(former);
                 log::set_max_level(self.config.log.level);
                 self.service_event(
                     EventKind::ConfigurationReloaded,
@@ -281,6 +301,9 @@ impl Agent {
 
     /// Bad news is told once, also over restarts and from one call by cron to the next.
     fn remember_troubles(&mut self, former: Status) {
+        if let Some(told) = former.server_time.as_deref().and_then(parse_timestamp) {
+            raise_clock_floor(told);
+        }
         for job in former.jobs {
             let mut runners = self.runners.iter_mut();
             if let Some(runner) = runners.find(|runner| runner.job().name == job.name) {

@@ -57,7 +57,9 @@ pub fn start(options: &LogOptions) {
 fn config(time: LevelFilter) -> Config {
     ConfigBuilder::new()
         .set_time_level(time)
-        .set_time_format_rfc3339()
+        .set_time_format_custom(time::macros::format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        ))
         .set_thread_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)

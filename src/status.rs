@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::os::durable;
 use crate::record::timestamp;
+use crate::transport::clock_floor;
 
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
@@ -22,6 +23,9 @@ pub struct Status {
     pub pid: i32,
     pub started_at: String,
     pub updated_at: String,
+    /// The latest time that a server told over TLS: the floor of the TLS clock at the next start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_time: Option<String>,
     /// The state directory could not be written the last time; this file may be old then.
     pub state_dir_failing: bool,
     pub jobs: Vec<JobStatus>,
@@ -125,6 +129,11 @@ impl StatusFile {
         }
     }
 
+    /// What would be written now.
+    pub fn current(&self) -> Status {
+        self.inner.borrow().status.clone()
+    }
+
     pub fn set_failing(&self, failing: bool) {
         self.inner.borrow_mut().status.state_dir_failing = failing;
     }
@@ -151,6 +160,7 @@ impl StatusFile {
         inner.written_at = Some(now);
         let mut content = inner.status.clone();
         content.updated_at = timestamp(clock::wall());
+        content.server_time = clock_floor().map(timestamp);
         let mut text = serde_json::to_vec(&content).unwrap_or_default();
         text.push(b'\n');
         // No fsync: after a power cut nobody runs, and an old status is as good as none.

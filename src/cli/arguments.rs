@@ -12,6 +12,8 @@ use crate::text::nearest;
 
 /// Where the configuration is when nothing says otherwise.
 const DEFAULT_CONFIG: &str = "/etc/s3ferry/s3ferry.json";
+/// Long enough for any upload that somebody means to go on with.
+const DEFAULT_OLDER_THAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const DEFAULT_GIVE_UP: Duration = Duration::from_secs(5 * 60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,7 @@ pub enum Command {
     Events,
     Pause,
     Resume,
+    Cleanup,
 }
 
 /// Every command by its name.
@@ -40,6 +43,7 @@ pub const COMMANDS: &[(&str, Command)] = &[
     ("events", Command::Events),
     ("pause", Command::Pause),
     ("resume", Command::Resume),
+    ("cleanup", Command::Cleanup),
 ];
 
 /// How the results are printed.
@@ -64,6 +68,7 @@ pub struct Invocation {
     pub count: Option<usize>,
     pub follow: bool,
     pub offline: bool,
+    pub older_than: Duration,
 }
 
 /// A call that cannot be understood.
@@ -95,6 +100,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
         count: None,
         follow: false,
         offline: false,
+        older_than: DEFAULT_OLDER_THAN,
     };
     while let Some(argument) = parser.next()? {
         let name = command.map_or("", |(name, _)| name);
@@ -108,7 +114,7 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
                 return Ok(invocation);
             }
             Short('c') | Long("config") => invocation.config = parser.value()?.into(),
-            Long("job") if takes(name, "once plan check history events") => {
+            Long("job") if takes(name, "once plan check history events cleanup") => {
                 invocation.jobs.push(parser.value()?.string()?);
             }
             Long("json") if takes(name, "plan check status history events") => {
@@ -121,9 +127,10 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
             Long("follow") if name == "events" => invocation.follow = true,
             Long("offline") if name == "check" => invocation.offline = true,
             Long("give-up") if name == "once" => {
-                let value = parser.value()?.string()?;
-                invocation.give_up = parse_duration(&value)
-                    .map_err(|error| UsageError(format!("--give-up: {error}")))?;
+                invocation.give_up = duration("--give-up", &parser.value()?)?;
+            }
+            Long("older-than") if name == "cleanup" => {
+                invocation.older_than = duration("--older-than", &parser.value()?)?;
             }
             Value(word) if command.is_none() => command = Some(command_named(&word)?),
             Value(job) if takes(name, "pause resume") => invocation.jobs.push(job.string()?),
@@ -172,6 +179,11 @@ fn count(value: &OsString) -> Result<usize, UsageError> {
                 value.to_string_lossy()
             ))
         })
+}
+
+fn duration(option: &str, value: &OsString) -> Result<Duration, UsageError> {
+    parse_duration(&value.to_string_lossy())
+        .map_err(|error| UsageError(format!("{option}: {error}")))
 }
 
 fn default_config() -> PathBuf {

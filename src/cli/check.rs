@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::io::Write;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -13,7 +14,6 @@ use crate::credentials::Provider;
 use crate::naming::ObjectKey;
 use crate::os::signals::Signals;
 use crate::s3::{Body, Class, Client, CreateOptions, Failure};
-use crate::transport::Transport;
 use crate::upload::hash::sha256_hex;
 
 /// What the test object holds.
@@ -54,9 +54,16 @@ pub fn run(invocation: &Invocation) -> u8 {
         message: format!("`{}` is right", config.path.display()),
         cure: None,
     });
+    let signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&format!("s3ferry: cannot catch signals: {error}"));
+            return exit::INTERNAL;
+        }
+    };
     let mut code = exit::OK;
     for job in jobs(&config, invocation) {
-        let found = check_job(job, invocation.offline, &mut out);
+        let found = check_job(job, &signals, invocation.offline, &mut out);
         code = if code == exit::OK { found } else { code };
     }
     code
@@ -95,7 +102,7 @@ impl Output {
     }
 }
 
-fn check_job(job: &Job, offline: bool, out: &mut Output) -> u8 {
+fn check_job(job: &Job, signals: &Arc<Signals>, offline: bool, out: &mut Output) -> u8 {
     let name = Some(job.name.as_str());
     let fine = |step, message| Finding {
         job: name,
@@ -113,12 +120,12 @@ fn check_job(job: &Job, offline: bool, out: &mut Output) -> u8 {
         "credentials",
         format!("from the {}", provider.name()),
     ));
-    let mut client = match client(job, provider) {
+    let mut client = match Client::new(job, signals) {
         Ok(client) => client,
-        Err(message) => {
+        Err(error) => {
             out.print(&Finding {
                 ok: false,
-                ..fine("connection", message)
+                ..fine("connection", error.to_string())
             });
             return exit::CONFIGURATION;
         }
@@ -158,13 +165,6 @@ fn code_of(failure: &Failure) -> u8 {
         Class::Stopped => exit::OK,
         _ => exit::TRY_AGAIN,
     }
-}
-
-fn client(job: &Job, provider: Provider) -> Result<Client, String> {
-    let signals = Signals::install().map_err(|error| error.to_string())?;
-    let transport = Transport::new(&job.proxy, &job.tls, job.transfer.minimum_rate, signals)
-        .map_err(|error| error.to_string())?;
-    Ok(Client::new(transport, job.destination.clone(), provider))
 }
 
 /// Whether the object could be removed again.

@@ -12,6 +12,7 @@ pub fn of(command: Option<&str>) -> &'static str {
         Some("events") => EVENTS,
         Some("pause") => PAUSE,
         Some("resume") => RESUME,
+        Some("cleanup") => CLEANUP,
         _ => PROGRAM,
     }
 }
@@ -30,6 +31,7 @@ Usage: s3ferry COMMAND [-c FILE] [OPTIONS]
   events    what happened
   pause     stop processing a job, until resume; survives a restart
   resume    go on processing a job
+  cleanup   abort multipart uploads that were left open
 
   -c, --config FILE   the configuration; else $S3FERRY_CONFIG, else /etc/s3ferry/s3ferry.json
   -h, --help          this help; with a command, the command's
@@ -110,4 +112,13 @@ const RESUME: &str = "\
 Usage: s3ferry resume [-c FILE] [JOB]...
 
 Goes on processing the jobs (all, if none is named), starting with a pass at once.
+";
+
+const CLEANUP: &str = "\
+Usage: s3ferry cleanup [-c FILE] [--job NAME]... [--older-than DURATION]
+
+Lists the multipart uploads that are open below each job's prefix, and aborts those that are older
+and that s3ferry does not mean to go on with. The service must not run meanwhile.
+  --job NAME              only this job; may be given several times
+  --older-than DURATION   what counts as left (7d)
 ";

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod check;
+mod cleanup;
 mod help;
 mod once;
 mod plan;
@@ -49,6 +50,7 @@ pub fn main() -> u8 {
         Command::Once => once::run(&invocation),
         Command::Plan => plan::run(&invocation),
         Command::Check => check::run(&invocation),
+        Command::Cleanup => cleanup::run(&invocation),
         Command::Status => status::run(&invocation),
         Command::History | Command::Events => show::run(&invocation),
         Command::Pause => processing::run(&invocation, false),

@@ -115,7 +115,7 @@ fn plan(
         }
     };
     let excluded: Vec<_> = folder_id(&config.state_dir).into_iter().collect();
-    let found = scan(job, SHOWN, &excluded, &mut judge, &mut visit)?;
+    let found = scan(job, SHOWN, &excluded, &mut judge, &mut visit, &|| false)?;
     let mut keys = HashMap::new();
     let hostname = hostname();
     let mut lines: Vec<Line> = Vec::new();

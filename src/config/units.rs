@@ -72,11 +72,11 @@ fn measured(text: &str, units: &[(&str, u64)], what: &str) -> Result<u64, String
     }
     match units.iter().find(|(name, _)| *name == unit) {
         Some((_, factor)) => scaled(text, number, *factor),
-        None => Err(unknown_unit(text, number, unit, units)),
+        None => Err(unknown_unit(text, number, unit, units, what)),
     }
 }
 
-fn unknown_unit(text: &str, number: &str, unit: &str, units: &[(&str, u64)]) -> String {
+fn unknown_unit(text: &str, number: &str, unit: &str, units: &[(&str, u64)], what: &str) -> String {
     let shown = quoted(text);
     if unit.starts_with(['.', ',']) {
         return format!("{shown} is not a whole number; use a smaller unit");
@@ -89,7 +89,9 @@ fn unknown_unit(text: &str, number: &str, unit: &str, units: &[(&str, u64)]) -> 
         return format!("{shown} has an unknown unit; did you mean `{number}{name}`?");
     }
     let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
-    format!("{shown} has an unknown unit; use {}", any_of(&names))
+    let example = what.rsplit(' ').next().unwrap_or_default();
+    let names = any_of(&names);
+    format!("{shown} has an unknown unit; use {names}, for example {example}")
 }
 
 fn scaled(text: &str, number: &str, factor: u64) -> Result<u64, String> {
@@ -136,7 +138,7 @@ mod tests {
             (
                 "64M",
                 Err(
-                    "`64M` has an unknown unit; use `B`, `KB`, `MB`, `GB`, `TB`, `KiB`, `MiB`, `GiB` or `TiB`",
+                    "`64M` has an unknown unit; use `B`, `KB`, `MB`, `GB`, `TB`, `KiB`, `MiB`, `GiB` or `TiB`, for example `64MiB`",
                 ),
             ),
             (
@@ -161,7 +163,9 @@ mod tests {
             ("90", Err("`90` is not a duration; write for example `1h`")),
             (
                 "1h30m",
-                Err("`1h30m` has an unknown unit; use `ms`, `s`, `m`, `h` or `d`"),
+                Err(
+                    "`1h30m` has an unknown unit; use `ms`, `s`, `m`, `h` or `d`, for example `1h`",
+                ),
             ),
             ("1H", Err("`1H` has an unknown unit; did you mean `1h`?")),
             ("999999999999999d", Err("`999999999999999d` is too large")),

@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::naming::{KeyError, ObjectKey, key_of_file};
-use crate::record::ledger::{Fingerprint, fingerprint};
+use crate::record::ledger::{Fingerprint, KeyHash, fingerprint};
 use crate::record::{EventKind, Severity};
 use crate::source::file::{OpenError, SourceFile};
 use crate::source::scan::Candidate;
@@ -102,38 +102,43 @@ impl JobRunner {
                 return None;
             }
         };
-        if let Some(other) = pass.keys.get(&key)
-            && **other != *work.candidate.relative
-        {
+        let Some(hash) = counted_key(&self.job, key.as_str()) else {
+            return Some(key);
+        };
+        let other = match pass.keys.get(&hash) {
+            Some(other) if **other != *work.candidate.relative => Some(self.path_shown(other)),
+            Some(_) => None,
+            None => self.uploaded_file_of(&hash, &key, work, env),
+        };
+        if let Some(other) = other {
             let message = format!(
-                "`{}` is not sent: its key `{}` is that of `{}` already; make `change_filename` tell them apart",
+                "`{}` is not sent: its key `{}` is that of `{other}` already; make `change_filename` tell them apart",
                 escape_bytes(&work.path),
                 key.as_str(),
-                self.path_shown(other),
-            );
-            self.skip(pass, work, Some(&key), &message, env);
-            return None;
-        }
-        let taken = counted_key(&self.job, key.as_str()).is_some_and(|hash| {
-            let ledger = env.records.ledger();
-            ledger.is_taken(&hash, &work.fingerprint, self.walks)
-        });
-        if taken {
-            let other = env.records.source_of_key(key.as_str());
-            let message = format!(
-                "`{}` is not sent: its key `{}` is that of `{}`, which is uploaded; make `change_filename` tell them apart",
-                escape_bytes(&work.path),
-                key.as_str(),
-                other.as_deref().unwrap_or("another file"),
             );
             self.skip(pass, work, Some(&key), &message, env);
             return None;
         }
         if pass.keys.len() < KEYS_COMPARED {
-            pass.keys
-                .insert(key.clone(), work.candidate.relative.clone());
+            pass.keys.insert(hash, work.candidate.relative.clone());
         }
         Some(key)
+    }
+
+    /// The file that `key` was uploaded from in another pass, if that is still there.
+    fn uploaded_file_of(
+        &self,
+        hash: &KeyHash,
+        key: &ObjectKey,
+        work: &Work<'_>,
+        env: &mut Env<'_>,
+    ) -> Option<String> {
+        let ledger = env.records.ledger();
+        if !ledger.is_taken(hash, &work.fingerprint, self.walks) {
+            return None;
+        }
+        let known = env.records.source_of_key(key.as_str());
+        Some(known.unwrap_or_else(|| "another file".to_owned()))
     }
 
     fn render_key(&self, work: &Work<'_>) -> Result<ObjectKey, KeyError> {

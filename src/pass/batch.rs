@@ -7,6 +7,7 @@ use crate::clock;
 use crate::os::open_files::open_for_writing;
 use crate::record::ledger::fingerprint;
 use crate::record::{EventError, EventKind, Severity, keeper::today};
+use crate::source::file::Identity;
 use crate::source::scan::{Candidate, Found, Scan, Verdict, scan};
 
 /// Candidates kept at a time: about 200 bytes each.
@@ -84,7 +85,16 @@ impl JobRunner {
                 Verdict::Unsettled
             }
         };
-        scan(job, BATCH, &self.excluded, &mut judge, &mut |_, _| {})
+        let signals = env.signals;
+        let stop = || signals.stop_requested();
+        scan(
+            job,
+            BATCH,
+            &self.excluded,
+            &mut judge,
+            &mut |_, _| {},
+            &stop,
+        )
     }
 
     /// A file that somebody writes to is not settled, whatever its mtime says.
@@ -154,6 +164,10 @@ impl JobRunner {
     ) {
         pass.tally.local += 1;
         let path = self.path_bytes(relative);
+        let place = fingerprint(&self.job.name, "", &path, Identity::default());
+        if !self.tell_local(place) {
+            return;
+        }
         let message = format!("cannot read `{}`: {error}", self.path_shown(relative));
         let event = self
             .event(EventKind::FileSkipped, Severity::Warning, &message)

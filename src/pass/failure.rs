@@ -223,6 +223,9 @@ impl JobRunner {
         pass.tally.local += 1;
         pass.set_aside.insert(fingerprint);
         self.attempts.remove(&fingerprint);
+        if !self.tell_local(fingerprint) {
+            return;
+        }
         let message = format!("cannot read `{}`: {error}", escape_bytes(path));
         let event = self
             .event(EventKind::UploadFailed, Severity::Error, &message)

@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::config::model::{Job, TimeZone};
-use crate::credentials::Provider;
 use crate::naming::ObjectKey;
 use crate::os::signals::Signals;
 use crate::progress::Progress;
@@ -29,7 +28,7 @@ use crate::source::scan::{Candidate, folder_id};
 use crate::source::settled::Settling;
 use crate::status::{CurrentFile, StatusFile, Told};
 use crate::text::{escape_bytes, human_duration, human_size};
-use crate::transport::{Transport, TransportError};
+use crate::transport::TransportError;
 use crate::upload::Limiter;
 use crate::windows::closed_for;
 
@@ -89,6 +88,8 @@ pub struct JobRunner {
     settling: Settling,
     /// Versions of files that can never be sent as they are, and of which that has been said.
     refused: HashSet<Fingerprint>,
+    /// Files and folders that could not be read, and of which that has been said.
+    told_local: HashSet<Fingerprint>,
     /// Files that go to the back of the queue.
     deferred: HashSet<Fingerprint>,
     attempts: HashMap<Fingerprint, Attempts>,
@@ -112,8 +113,8 @@ struct Pass {
     /// When the folder is walked once more for files that were not settled.
     second_look: Option<Instant>,
     looked_twice: bool,
-    /// Which file a key belongs to, by the key.
-    keys: HashMap<ObjectKey, Box<[u8]>>,
+    /// Which file a key belongs to, where the job changes names.
+    keys: HashMap<KeyHash, Box<[u8]>>,
     /// Not again in this pass.
     set_aside: HashSet<Fingerprint>,
     tally: Tally,
@@ -142,20 +143,13 @@ impl JobRunner {
         state_dir: &Path,
         signals: &Arc<Signals>,
     ) -> Result<JobRunner, TransportError> {
-        let transport = Transport::new(
-            &job.proxy,
-            &job.tls,
-            job.transfer.minimum_rate,
-            Arc::clone(signals),
-        )?;
-        let provider = Provider::new(&job.credentials);
         let now = clock::monotonic();
         let limiter = job
             .transfer
             .bandwidth_limit
             .map(|rate| Limiter::new(rate, now));
         Ok(JobRunner {
-            client: Client::new(transport, job.destination.clone(), provider),
+            client: Client::new(&job, signals)?,
             limiter: RefCell::new(limiter),
             time_zone,
             hostname: hostname(),
@@ -163,6 +157,7 @@ impl JobRunner {
             excluded: folder_id(state_dir).into_iter().collect(),
             settling: Settling::default(),
             refused: HashSet::new(),
+            told_local: HashSet::new(),
             deferred: HashSet::new(),
             attempts: HashMap::new(),
             trouble: Trouble::default(),
@@ -376,6 +371,14 @@ impl JobRunner {
             self.refused.clear();
         }
         self.refused.insert(fingerprint);
+    }
+
+    /// Whether a local cause is news.
+    fn tell_local(&mut self, what: Fingerprint) -> bool {
+        if self.told_local.len() >= REFUSALS_REMEMBERED {
+            self.told_local.clear();
+        }
+        self.told_local.insert(what)
     }
 
     fn path_shown(&self, relative: &[u8]) -> String {

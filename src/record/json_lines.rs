@@ -49,6 +49,11 @@ impl JsonLines {
         Ok((lines, repair))
     }
 
+    /// From the next line on.
+    pub fn set_rotation(&mut self, rotation: Rotation) {
+        self.rotation = rotation;
+    }
+
     /// Appends one JSON object, given without newline, after rotating if it would not fit
     /// any more.
     ///

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::ledger::{Confirmed, Damage, Fingerprint, KeyHash, Ledger};
 use super::{Event, EventKind, HistoryEntry, JsonLines, Repair, Severity, read_last};
 use crate::clock;
-use crate::config::model::Config;
+use crate::config::model::{Config, Rotation};
 
 /// A batch is closed when it has so many files, or is so old.
 const BATCH_FILES: usize = 64;
@@ -65,6 +65,13 @@ impl Records {
             failing: false,
         };
         Ok((records, repairs(history_repair, events_repair, damage)))
+    }
+
+    /// For a new configuration; it counts from the next line on.
+    pub fn set_rotations(&mut self, history: Rotation, events: Rotation) {
+        self.history.set_rotation(history);
+        self.history_files = history.files;
+        self.events.set_rotation(events);
     }
 
     pub fn ledger(&mut self) -> &mut Ledger {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
 use http::HeaderMap;
@@ -14,11 +15,12 @@ use time::{Duration, OffsetDateTime};
 
 use super::failure::{self, Class, Failure};
 use super::request::{ANSWER_LIMIT, SignedRequest, UNSIGNED};
-use super::skew;
+use super::skew::{self, DateSeen};
 use crate::clock;
-use crate::config::model::{Addressing, Destination};
+use crate::config::model::{Addressing, Destination, Job};
 use crate::credentials::{CredentialError, Provider};
-use crate::transport::Transport;
+use crate::os::signals::Signals;
+use crate::transport::{Transport, TransportError, raise_clock_floor};
 
 /// The SHA-256 of nothing.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -83,6 +85,8 @@ pub struct Client {
     transport: Transport,
     destination: Destination,
     provider: Provider,
+    /// Every request is refused where the bucket belongs to another account than this.
+    expected_bucket_owner: Option<String>,
     /// The server's clock minus ours, as far as it matters.
     clock_offset: Duration,
     clock_corrected: bool,
@@ -97,14 +101,25 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    pub fn new(transport: Transport, destination: Destination, provider: Provider) -> Client {
-        Client {
+    /// A client of its own for `job`.
+    ///
+    /// # Errors
+    /// The job's proxy or certificates are not usable.
+    pub fn new(job: &Job, signals: &Arc<Signals>) -> Result<Client, TransportError> {
+        let transport = Transport::new(
+            &job.proxy,
+            &job.tls,
+            job.transfer.minimum_rate,
+            Arc::clone(signals),
+        )?;
+        Ok(Client {
             transport,
-            destination,
-            provider,
+            expected_bucket_owner: job.object.expected_bucket_owner.clone(),
+            destination: job.destination.clone(),
+            provider: Provider::new(&job.credentials),
             clock_offset: Duration::ZERO,
             clock_corrected: false,
-        }
+        })
     }
 
     pub fn bucket(&self) -> &str {
@@ -146,13 +161,19 @@ impl Client {
             Payload::Bytes(content) => Some(Box::new(content.as_slice())),
             Payload::Stream(stream) => Some(stream.open()),
         };
+        let mut extra = operation.extra.clone();
+        if let Some(owner) = &self.expected_bucket_owner
+            && let Ok(owner) = owner.parse()
+        {
+            extra.insert("x-amz-expected-bucket-owner", owner);
+        }
         let request = SignedRequest {
             transport: &self.transport,
             bucket: &bucket,
             key: operation.key,
             command: operation.command.clone(),
             signed_at,
-            extra: operation.extra.clone(),
+            extra,
             payload_hash,
             content_length,
             body: RefCell::new(body),
@@ -167,6 +188,17 @@ impl Client {
         let elapsed = clock::monotonic().duration_since(started);
         let status = response.status().as_u16();
         let headers = response.headers().clone();
+        let seen = skew::observe(
+            headers.get("date").and_then(|date| date.to_str().ok()),
+            headers.contains_key("age"),
+            sent_at,
+            elapsed,
+        );
+        if let Some(seen) = seen
+            && self.destination.tls
+        {
+            raise_clock_floor(sent_at.saturating_add(seen.skew));
+        }
         self.transport
             .pace()
             .body_within(clock::monotonic(), operation.limits.answer_body);
@@ -190,23 +222,14 @@ impl Client {
             });
         }
         let mut failure = failure::from_answer(operation.name, status, &headers, &content);
-        self.learn_clock(&mut failure, &headers, sent_at, elapsed);
+        if let Some(seen) = seen {
+            self.learn_clock(&mut failure, seen);
+        }
         Err(failure)
     }
 
     /// Makes a clock error of a refusal that the clocks explain, and takes over the offset.
-    fn learn_clock(
-        &mut self,
-        failure: &mut Failure,
-        headers: &HeaderMap,
-        sent_at: OffsetDateTime,
-        elapsed: StdDuration,
-    ) {
-        let date = headers.get("date").and_then(|date| date.to_str().ok());
-        let age = headers.contains_key("age");
-        let Some(seen) = skew::observe(date, age, sent_at, elapsed) else {
-            return;
-        };
+    fn learn_clock(&mut self, failure: &mut Failure, seen: DateSeen) {
         // A HEAD has no body and so no code.
         let code = failure.code.as_deref().unwrap_or("AccessDenied");
         let refused = failure

@@ -10,7 +10,7 @@ mod operations;
 mod request;
 mod skew;
 
-pub use answer::PartInfo;
+pub use answer::{PartInfo, UploadInfo};
 pub use client::{Body, Client, Limits};
 pub use failure::{Class, Failure, HINTS, from_transport};
 pub use operations::{CreateOptions, ObjectInfo, Receipt, UploadId};

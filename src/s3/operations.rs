@@ -355,7 +355,6 @@ fn creation_headers(options: CreateOptions<'_>) -> Result<HeaderMap, Failure> {
             &object.kms_key_id,
         ),
         ("x-amz-acl", &object.acl),
-        ("x-amz-expected-bucket-owner", &object.expected_bucket_owner),
     ] {
         if let Some(value) = value {
             add(name, value)?;

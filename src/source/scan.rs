@@ -64,7 +64,8 @@ pub struct Scan {
 }
 
 /// Walks the job's folder. `judge` sees every regular file that passes the filter; `visit` every
-/// entry with its verdict. `excluded`: device and inode of folders not to descend into.
+/// entry with its verdict. `excluded`: device and inode of folders not to descend into. `stop` is
+/// asked at each entry; a walk that it ends finds nothing.
 ///
 /// # Errors
 /// The source folder itself cannot be read.
@@ -74,6 +75,7 @@ pub fn scan(
     excluded: &[(u64, u64)],
     judge: &mut dyn FnMut(Found<'_>) -> Verdict,
     visit: &mut dyn FnMut(&[u8], Verdict),
+    stop: &dyn Fn() -> bool,
 ) -> io::Result<Scan> {
     let root = open_root(&job.source_path)?;
     let mut walk = Walk {
@@ -82,6 +84,7 @@ pub fn scan(
         excluded,
         judge,
         visit,
+        stop,
         best: BinaryHeap::new(),
         scan: Scan::default(),
         ancestors: Vec::new(),
@@ -89,6 +92,9 @@ pub fn scan(
     let mut relative = Vec::new();
     walk.folder(root, &mut relative)?;
     let Walk { best, mut scan, .. } = walk;
+    if stop() {
+        return Ok(Scan::default());
+    }
     scan.candidates = best
         .into_sorted_vec()
         .into_iter()
@@ -103,6 +109,7 @@ struct Walk<'a> {
     excluded: &'a [(u64, u64)],
     judge: &'a mut dyn FnMut(Found<'_>) -> Verdict,
     visit: &'a mut dyn FnMut(&[u8], Verdict),
+    stop: &'a dyn Fn() -> bool,
     best: BinaryHeap<Ranked>,
     scan: Scan,
     /// Folders above the current one, against links that lead back up.
@@ -120,6 +127,9 @@ impl Walk<'_> {
         let entries = Dir::read_from(&folder)?;
         let prefix = relative.len();
         for entry in entries {
+            if (self.stop)() {
+                return Ok(());
+            }
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name == b"." || name == b".." {

@@ -16,7 +16,7 @@ use crate::config::model::{ProxyChoice, TlsOptions};
 use crate::os::signals::Signals;
 
 pub use pace::Pace;
-pub use tls::TlsError;
+pub use tls::{TlsError, clock_floor, raise_clock_floor};
 
 /// TCP, proxy and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use rustls::client::ClientConfig;
@@ -13,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConnection, RootCertStore, StreamOwned};
+use time::OffsetDateTime;
 use ureq::Error;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
@@ -25,6 +27,21 @@ use crate::config::model::TlsOptions;
 /// When this program was built, in seconds since 1970: no certificate that matters was issued to
 /// be valid only before that.
 const BUILT_AT: &str = env!("S3FERRY_BUILT_AT");
+/// The latest time that a server has told us over TLS, in seconds since 1970.
+static SERVER_TIME: AtomicI64 = AtomicI64::new(0);
+
+/// Raises the TLS clock's floor to a time that a server told over TLS, in this run or before.
+pub fn raise_clock_floor(server_time: OffsetDateTime) {
+    SERVER_TIME.fetch_max(server_time.unix_timestamp(), Ordering::Relaxed);
+}
+
+/// The floor that servers have set, to be kept over restarts.
+pub fn clock_floor() -> Option<OffsetDateTime> {
+    match SERVER_TIME.load(Ordering::Relaxed) {
+        0 => None,
+        seconds => OffsetDateTime::from_unix_timestamp(seconds).ok(),
+    }
+}
 
 /// Why a TLS configuration cannot be made. A matter of configuration.
 #[derive(Debug)]
@@ -142,7 +159,7 @@ fn cpu_has_aes() -> bool {
     }
 }
 
-/// The wall clock, but never before the build: an appliance without a battery starts in 1970, and
+/// The wall clock, but never before the build or what a server told last: an appliance without a battery starts in 1970, and
 /// every certificate would be not yet valid.
 #[derive(Debug)]
 struct FlooredClock;
@@ -151,7 +168,8 @@ impl TimeProvider for FlooredClock {
     fn current_time(&self) -> Option<UnixTime> {
         let now = clock::wall().unix_timestamp();
         let built: i64 = BUILT_AT.parse().unwrap_or(0);
-        let seconds = u64::try_from(now.max(built)).unwrap_or(0);
+        let told = SERVER_TIME.load(Ordering::Relaxed);
+        let seconds = u64::try_from(now.max(built).max(told)).unwrap_or(0);
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }

@@ -1,0 +1,148 @@
+//! `s3ferry cleanup`: multipart uploads that were left open are listed and aborted. Their parts are
+//! billed until then.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::arguments::Invocation;
+use super::{complain, exit, load_usable_config};
+use crate::clock;
+use crate::config::Config;
+use crate::config::model::Job;
+use crate::os::lock::StateLock;
+use crate::os::signals::Signals;
+use crate::record::ledger::Ledger;
+use crate::record::parse_timestamp;
+use crate::s3::{Client, Failure, UploadId, UploadInfo};
+use crate::text::{escape_bytes, human_duration};
+use crate::upload::abort_queued;
+
+pub fn run(invocation: &Invocation) -> u8 {
+    let config = match load_usable_config(invocation) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    // The service's own uploads are under way.
+    let _lock = match StateLock::take(&config.state_dir) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => {
+            complain(
+                "s3ferry: the service is already running; stop it first, its uploads are open",
+            );
+            return exit::ALREADY_RUNNING;
+        }
+        Err(error) => return cannot_use(&config, &error),
+    };
+    let mut ledger = match Ledger::open(&config.state_dir) {
+        Ok((ledger, _)) => ledger,
+        Err(error) => return cannot_use(&config, &error),
+    };
+    let signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&format!("s3ferry: cannot catch signals: {error}"));
+            return exit::INTERNAL;
+        }
+    };
+    let mut code = exit::OK;
+    let wanted = config
+        .jobs
+        .iter()
+        .filter(|job| invocation.jobs.is_empty() || invocation.jobs.contains(&job.name));
+    for job in wanted {
+        if let Err(message) = clean(job, &signals, &mut ledger, invocation.older_than) {
+            complain(&format!("s3ferry: job `{}`: {message}", job.name));
+            code = exit::REFUSED;
+        }
+    }
+    code
+}
+
+fn cannot_use(config: &Config, error: &std::io::Error) -> u8 {
+    complain(&format!(
+        "s3ferry: cannot use `{}`: {error}; run this as the service's user",
+        config.state_dir.display()
+    ));
+    exit::LOCAL
+}
+
+fn clean(
+    job: &Job,
+    signals: &Arc<Signals>,
+    ledger: &mut Ledger,
+    older_than: Duration,
+) -> Result<(), String> {
+    let mut client = Client::new(job, signals).map_err(|error| error.to_string())?;
+    let explain = |failure: Failure| match failure.hint {
+        Some(hint) => format!("{failure}; {hint}"),
+        None => failure.to_string(),
+    };
+    abort_queued(&mut client, ledger, &job.name).map_err(explain)?;
+    if job.prefix.is_empty() {
+        say(&format!(
+            "{}: no `prefix`, so uploads of others cannot be told from ours; only those in the ledger were seen to",
+            job.name
+        ));
+        return Ok(());
+    }
+    clean_prefix(job, &mut client, ledger, older_than).map_err(explain)
+}
+
+/// Everything open below the job's prefix but what the ledger means to go on with.
+fn clean_prefix(
+    job: &Job,
+    client: &mut Client,
+    ledger: &Ledger,
+    older_than: Duration,
+) -> Result<(), Failure> {
+    let now = clock::wall();
+    let (mut aborted, mut left) = (0, 0);
+    let mut from = None;
+    loop {
+        let page = client.list_multipart_uploads(&job.prefix, from.as_ref())?;
+        for upload in page.uploads {
+            let ours = ledger
+                .open_uploads()
+                .iter()
+                .any(|open| open.upload_id == upload.upload_id);
+            let age = age_of(&upload, now);
+            let shown = escape_bytes(upload.key.as_bytes());
+            let old = age.map_or("of unknown age".to_owned(), |age| {
+                format!("{} old", human_duration(age))
+            });
+            if ours || age.is_none_or(|age| age < older_than) {
+                left += 1;
+                let why = if ours {
+                    "to be gone on with"
+                } else {
+                    "too young"
+                };
+                say(&format!("kept     {shown} ({old}, {why})"));
+                continue;
+            }
+            client.abort_multipart_upload(&upload.key, &UploadId(upload.upload_id.clone()))?;
+            aborted += 1;
+            say(&format!("aborted  {shown} ({old})"));
+        }
+        match page.next {
+            // A store that repeats its marker would be asked for ever.
+            Some(next) if from.as_ref() != Some(&next) => from = Some(next),
+            _ => break,
+        }
+    }
+    say(&format!("{}: {aborted} aborted, {left} kept", job.name));
+    Ok(())
+}
+
+fn age_of(upload: &UploadInfo, now: OffsetDateTime) -> Option<Duration> {
+    let initiated = parse_timestamp(&upload.initiated)?;
+    Duration::try_from(now - initiated).ok()
+}
+
+fn say(line: &str) {
+    // A reader that has gone away has seen enough.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
