@@ -7,7 +7,7 @@ use super::fields::{Field, Reading, Reported};
 use super::json::{Member, Value};
 use super::model::Place;
 use super::problem::member_field;
-use super::wording::{any_of, nearest};
+use super::wording::{any_of, nearest, quoted};
 
 /// An object whose keys have been looked over.
 pub(super) struct Section<'a> {
@@ -130,7 +130,8 @@ impl<'a> Section<'a> {
                     None if known.len() <= 8 => format!("known here: {}", any_of(known)),
                     None => "remove it".to_string(),
                 };
-                self.report_key(member, format!("unknown key; {cure}"));
+                let key = quoted(&member.key);
+                self.report_key(member, format!("unknown key {key}; {cure}"));
             }
         }
     }

@@ -86,7 +86,7 @@ fn all_mistakes_are_told_together_in_the_files_order() {
             "3:16: time_zone: `UTC` is not known here; did you mean `utc`?",
             "5:5: jobs[0].source_path: is missing; name the folder that holds the files",
             "6:15: jobs[0].name: `a b` is not a job's name; use 1 to 64 letters, digits, `.`, `_` and `-`",
-            "8:7: jobs[0].intervall: unknown key; did you mean `interval`?",
+            "8:7: jobs[0].intervall: unknown key `intervall`; did you mean `interval`?",
             "9:19: jobs[0].interval: `0s` is out of range; give 1s to 365d",
             "11:5: jobs[1].host: is missing; write `<bucket>.s3.<region>.amazonaws.com`, or give `bucket` with `region` or `endpoint`",
             "11:5: jobs[1].source_path: is missing; name the folder that holds the files",
@@ -149,15 +149,15 @@ fn the_form_of_the_whole_file_is_checked() {
         ),
         (
             &with("\"retention\": 1"),
-            &["2:1: retention: unknown key; remove it"],
+            &["2:1: retention: unknown key `retention`; remove it"],
         ),
         (
             &with("\"log\": {\"colour\": 1}"),
-            &["2:9: log.colour: unknown key; known here: `level`, `file`, `max_size` or `files`"],
+            &["2:9: log.colour: unknown key `colour`; known here: `level`, `file`, `max_size` or `files`"],
         ),
         (
             &with("\"a.b\\n\": 1"),
-            &["2:1: [\"a.b\\n\"]: unknown key; remove it"],
+            &["2:1: [\"a.b\\n\"]: unknown key `a.b\\n`; remove it"],
         ),
         (
             &with("\"$schema\": 1"),

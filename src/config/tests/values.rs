@@ -54,7 +54,7 @@ fn a_wrong_setting_is_told_with_its_cure() {
         (
             "\"history\": {\"max_size\": §\"1M\"}",
             &[
-                "§: history.max_size: `1M` has an unknown unit; use `B`, `KB`, `MB`, `GB`, `TB`, `KiB`, `MiB`, `GiB` or `TiB`",
+                "§: history.max_size: `1M` has an unknown unit; use `B`, `KB`, `MB`, `GB`, `TB`, `KiB`, `MiB`, `GiB` or `TiB`, for example `64MiB`",
             ],
         ),
         (
@@ -63,7 +63,7 @@ fn a_wrong_setting_is_told_with_its_cure() {
         ),
         (
             "\"history\": {\"shown\": 1}",
-            &["2:13: history.shown: unknown key; known here: `max_size` or `files`"],
+            &["2:13: history.shown: unknown key `shown`; known here: `max_size` or `files`"],
         ),
         (
             "\"time_zone\": §1",
@@ -205,7 +205,7 @@ fn a_wrong_field_of_a_job_is_told_with_its_cure() {
             "\"after_upload\": {\"moveTo\": \"/x\"}",
             &[
                 "2:17: after_upload.move_to: is missing; name the folder that takes the files",
-                "2:18: after_upload.moveTo: unknown key; did you mean `move_to`?",
+                "2:18: after_upload.moveTo: unknown key `moveTo`; did you mean `move_to`?",
             ],
         ),
         (
