@@ -114,7 +114,8 @@ fn lines(config: &Config, job: &JobStatus) -> Vec<(&'static str, String)> {
     }
     if job.backlog > 0 {
         let size = human_size(job.backlog_bytes);
-        lines.push(("backlog", format!("{} files, {size}", job.backlog)));
+        let files = if job.backlog == 1 { "file" } else { "files" };
+        lines.push(("backlog", format!("{} {files}, {size}", job.backlog)));
     }
     if let Some(error) = &job.last_error {
         lines.push((

@@ -153,7 +153,9 @@ fn the_form_of_the_whole_file_is_checked() {
         ),
         (
             &with("\"log\": {\"colour\": 1}"),
-            &["2:9: log.colour: unknown key `colour`; known here: `level`, `file`, `max_size` or `files`"],
+            &[
+                "2:9: log.colour: unknown key `colour`; known here: `level`, `file`, `max_size` or `files`",
+            ],
         ),
         (
             &with("\"a.b\\n\": 1"),

@@ -217,7 +217,7 @@ fn resume(context: &mut Context<'_>, task: Task<'_>) -> Result<Option<Progress>,
         let same = stale.fingerprint == task.fingerprint
             && stale.key == task.key.as_str()
             && stale.bucket == bucket;
-        if !same {
+        if !same || stale.abort {
             give_up(context.client, context.ledger, &stale);
         }
     }

@@ -336,3 +336,26 @@ fn a_complete_that_was_carried_out_unseen_is_recognised() {
     assert_eq!(parts, 4, "no part again for an object that is there");
     assert_eq!(agent.history().len(), 1);
 }
+
+#[test]
+fn parts_become_smaller_on_a_link_that_lets_no_large_one_through() {
+    let server = server();
+    let proxy = FaultProxy::start(server.address());
+    // Each connection carries less than the automatic part size of 16 MiB.
+    proxy.set_plan(Plan::ResetAfter(10 << 20));
+    let transfer = json!({ "multipart_threshold": "8MiB" });
+    let agent = Agent::with_endpoint(&proxy.endpoint()).with_job(json!({ "transfer": transfer }));
+    agent.write_file("large", 30 << 20, 6);
+    agent.run(&["once", "--give-up", "60s"]).expect_code(0);
+    assert!(holds_content(
+        &server.object_path(BUCKET, "large"),
+        30 << 20,
+        6
+    ));
+    assert_eq!(agent.history()[0]["parts"], 4, "parts of 8 MiB");
+    assert!(
+        agent.events_of("connection_failed").len() <= 4,
+        "{:?}",
+        agent.events()
+    );
+}
