@@ -108,10 +108,11 @@ impl Signals {
         .any(|flag| flag.load(Ordering::Relaxed))
     }
 
-    /// Runs what no poll can interrupt; TERM and INT end the process at once meanwhile.
-    pub fn uninterruptible<T>(&self, work: impl FnOnce() -> T) -> T {
+    /// Runs what no poll can interrupt; TERM and INT end the process at once meanwhile. `None`: one
+    /// of them came before, and the work was not begun.
+    pub fn uninterruptible<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
         self.uninterruptible.store(true, Ordering::SeqCst);
-        let result = work();
+        let result = (!self.stop_requested()).then(work);
         self.uninterruptible.store(false, Ordering::SeqCst);
         result
     }

@@ -50,10 +50,6 @@ impl JobRunner {
             UploadError::Source(error) => {
                 self.source_failed(pass, fingerprint, &path, &error, env);
             }
-            UploadError::State(error) => {
-                let failure = Failure::new(Class::Temporary, "StateDirectory", error.to_string());
-                return self.try_later(pass, fingerprint, candidate, key, &failure, env);
-            }
             UploadError::S3(failure) => match failure.class {
                 Class::ThisFile => {
                     self.attempts.remove(&fingerprint);

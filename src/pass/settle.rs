@@ -79,9 +79,9 @@ impl JobRunner {
         let written = env.records.confirm(confirmed, !keeps);
         if keeps || written {
             self.settle_source(pass, work, entry, false, env);
+        } else {
+            leave_for_next_pass(pass, work);
         }
-        // Otherwise the file stays, known as confirmed, until the state directory can be written:
-        // the next pass comes to `settle_former`.
     }
 
     /// An upload that was confirmed before: by a run that was killed, or while the disk was full.
@@ -98,6 +98,8 @@ impl JobRunner {
         };
         if env.records.reconfirm(&former) {
             self.settle_source(pass, work, former.entry, true, env);
+        } else {
+            leave_for_next_pass(pass, work);
         }
     }
 
@@ -159,4 +161,11 @@ impl JobRunner {
             });
         env.records.event(&event);
     }
+}
+
+/// The state directory cannot be written: the file stays, known as confirmed, and the next pass
+/// comes to it again.
+fn leave_for_next_pass(pass: &mut Pass, work: &Work<'_>) {
+    pass.tally.local += 1;
+    pass.set_aside.insert(work.fingerprint);
 }

@@ -183,7 +183,7 @@ impl Client {
         let reused = self.transport.pace().connections() == connections;
         let mut response = match result {
             Ok(response) => response,
-            Err(error) => return Err(unsent(operation.name, error, reused)),
+            Err(error) => return Err(self.unsent(operation.name, error, reused)),
         };
         let elapsed = clock::monotonic().duration_since(started);
         let status = response.status().as_u16();
@@ -226,6 +226,17 @@ impl Client {
             self.learn_clock(&mut failure, seen);
         }
         Err(failure)
+    }
+
+    fn unsent(&self, operation: &'static str, error: S3Error, reused: bool) -> Failure {
+        let S3Error::Io(error) = error else {
+            return Failure::new(Class::ThisFile, operation, error.to_string());
+        };
+        let mut failure = failure::from_transport(operation, &error);
+        let place = &self.destination;
+        failure.message = format!("{}:{}: {}", place.host, place.port, failure.message);
+        failure.on_reused_connection = reused;
+        failure
     }
 
     /// Makes a clock error of a refusal that the clocks explain, and takes over the offset.
@@ -308,16 +319,5 @@ fn describe(payload: &Payload<'_>) -> (String, Option<u64>) {
             stream.sha256().unwrap_or_else(|| UNSIGNED.to_owned()),
             Some(stream.length()),
         ),
-    }
-}
-
-fn unsent(operation: &'static str, error: S3Error, reused: bool) -> Failure {
-    match error {
-        S3Error::Io(error) => {
-            let mut failure = failure::from_transport(operation, &error);
-            failure.on_reused_connection = reused;
-            failure
-        }
-        other => Failure::new(Class::ThisFile, operation, other.to_string()),
     }
 }

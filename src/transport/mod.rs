@@ -119,6 +119,11 @@ fn proxy_of(choice: &ProxyChoice) -> Result<Option<ureq::Proxy>, TransportError>
     }
 }
 
+/// How a wait that TERM ended is told apart from a failing network.
+fn stopped() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::Interrupted, "stopped by a signal")
+}
+
 /// ureq's resolver without its limit, which it keeps with a thread. A look-up cannot be woken by
 /// the signal pipe, so TERM ends the process there and then.
 #[derive(Debug)]
@@ -140,5 +145,6 @@ impl Resolver for BlockingResolver {
         };
         self.signals
             .uninterruptible(|| self.inner.resolve(uri, config, unlimited))
+            .unwrap_or_else(|| Err(stopped().into()))
     }
 }

@@ -16,6 +16,7 @@ use ureq::unversioned::transport::{
 use ureq::{Error, Timeout};
 
 use super::pace::Pace;
+use super::stopped;
 use crate::clock;
 use crate::os::signals::{Signals, Woken};
 
@@ -258,9 +259,4 @@ fn limit_of(timeout: &NextTimeout) -> Option<Instant> {
     } else {
         Some(clock::monotonic() + *timeout.after)
     }
-}
-
-/// How a wait that TERM ended is told apart from a failing network.
-fn stopped() -> io::Error {
-    io::Error::new(io::ErrorKind::Interrupted, "stopped by a signal")
 }

@@ -83,8 +83,6 @@ pub enum UploadError {
     Changed,
     /// The file cannot be read.
     Source(io::Error),
-    /// The state directory cannot be written, and going on would lose track of an upload.
-    State(io::Error),
     /// A signal, a pause or the end of a window; what S3 holds is kept.
     Stopped,
 }

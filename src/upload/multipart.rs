@@ -4,6 +4,7 @@ use super::body::FileRange;
 use super::part_plan::{PartPlan, PartRange};
 use super::{Context, Task, UploadError, Uploaded, verify, verify_wanted};
 use crate::record::ledger::{Ledger, OpenUpload};
+use crate::retry::random;
 use crate::s3::{Class, Client, CreateOptions, Failure, Receipt, UploadId};
 
 /// Where an upload stands.
@@ -180,7 +181,7 @@ fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, Uploa
         failure.code = Some("EntityTooLarge".to_owned());
         return Err(failure.into());
     };
-    let token = new_token().map_err(UploadError::State)?;
+    let token = new_token();
     let options = CreateOptions {
         object: context.object,
         content_type: task.content_type,
@@ -202,10 +203,9 @@ fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, Uploa
         abort: false,
     };
     if let Err(error) = context.ledger.begin_upload(open.clone()) {
-        // Without its note the upload could never be found again: better none at all. Should the
-        // abort fail as well, the ledger still has it in memory and queues it.
-        give_up(context.client, context.ledger, &open);
-        return Err(UploadError::State(error));
+        // A full disk is no reason to send nothing: this process knows the upload without its note.
+        // Only a power cut before there is room again would leave parts behind, for `cleanup`.
+        log::warn!("an upload is not written down, the state directory fails: {error}");
     }
     Ok(open)
 }
@@ -357,8 +357,6 @@ pub fn abort_queued(client: &mut Client, ledger: &mut Ledger, job: &str) -> Resu
     Ok(())
 }
 
-fn new_token() -> std::io::Result<String> {
-    let mut bytes = [0_u8; 16];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    Ok(super::hash::hex(&bytes))
+fn new_token() -> String {
+    format!("{:016x}{:016x}", random(), random())
 }

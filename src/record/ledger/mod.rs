@@ -35,6 +35,8 @@ pub type Fingerprint = [u8; 16];
 
 /// A fingerprint that no scan has met for this long is forgotten at a compaction.
 const FORGOTTEN_AFTER_DAYS: u32 = 90;
+/// How many confirmations are kept in memory when the disk stays full.
+const UNWRITTEN_LIMIT: usize = 2000;
 /// Compacted when the file is larger than this and mostly history.
 const COMPACT_FROM: u64 = 256 * 1024;
 
@@ -173,6 +175,10 @@ impl Ledger {
     pub fn confirm(&mut self, confirmed: Confirmed) -> io::Result<()> {
         let line = Line::confirmed(&confirmed);
         self.state.confirmed.push(confirmed);
+        if self.state.confirmed.len() > UNWRITTEN_LIMIT {
+            // Known no longer, the file is sent again to the same key.
+            self.state.confirmed.remove(0);
+        }
         self.append(&line)
     }
 
