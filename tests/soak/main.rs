@@ -1,0 +1,266 @@
+//! Everything at once, for as long as asked: files come, change and go, the server goes away and
+//! comes back, the network breaks, the agent is killed. At the end every file that is still wanted
+//! is in the bucket, byte for byte, and the figures are printed.
+//!
+//! `S3FERRY_SOAK_SECONDS` (20) is how long, `S3FERRY_SOAK_SEED` what to repeat.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test: it panics where it fails, and lets time pass"
+)]
+#![allow(
+    dead_code,
+    reason = "the support is shared, and not all of it is used here"
+)]
+
+#[path = "../it/support/mod.rs"]
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use support::agent::Agent;
+use support::files::{holds_content, write_content};
+use support::proxy::{FaultProxy, Plan};
+use support::running::Running;
+use support::server::{BUCKET, Failure, S3Options, S3Server};
+
+/// One version of a file.
+type Version = (u64, u64);
+
+struct Soak {
+    random: u64,
+    agent: Agent,
+    server: S3Server,
+    proxy: FaultProxy,
+    running: Option<Running>,
+    server_is_up: bool,
+    /// Per key, all versions that were ever there, the last one last.
+    versions: BTreeMap<String, Vec<Version>>,
+    /// Keys whose file was taken away by its owner: their objects may be missing or old.
+    gone: BTreeSet<String>,
+    figures: Figures,
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    files: u64,
+    changes: u64,
+    removals: u64,
+    kills: u64,
+    outages: u64,
+    faults: u64,
+}
+
+const JOBS: [&str; 2] = ["keep", "delete"];
+
+impl Soak {
+    fn new(seed: u64) -> Soak {
+        let server = S3Server::start(S3Options::default());
+        let proxy = FaultProxy::start(server.address());
+        let agent = Agent::with_endpoint(&proxy.endpoint());
+        let base = agent.config["jobs"][0].clone();
+        let jobs: Vec<_> = JOBS
+            .iter()
+            .map(|name| {
+                let folder = agent.folder().join(name);
+                std::fs::create_dir(&folder).unwrap();
+                let mut job = base.clone();
+                job["name"] = json!(name);
+                job["source_path"] = json!(folder);
+                job["prefix"] = json!(format!("{name}/"));
+                job["after_upload"] = json!(name);
+                job["interval"] = json!("1s");
+                job["transfer"] = json!({ "multipart_threshold": "5MiB", "part_size": "5MiB" });
+                job
+            })
+            .collect();
+        let config = json!({ "state_dir": agent.state(), "jobs": jobs });
+        let agent = agent.with_config(config);
+        Soak {
+            random: seed,
+            agent,
+            server,
+            proxy,
+            running: None,
+            server_is_up: true,
+            versions: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            figures: Figures::default(),
+        }
+    }
+
+    /// SplitMix64.
+    fn next(&mut self, below: u64) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % below
+    }
+
+    fn act(&mut self) {
+        match self.next(100) {
+            0..45 => self.write(false),
+            45..60 => self.write(true),
+            60..65 => self.remove(),
+            65..75 => self.kill(),
+            75..80 => self.outage(),
+            80..90 => self.break_network(),
+            90..95 => self.fail_requests(),
+            _ => self.proxy.set_plan(Plan::Pass),
+        }
+        if self.running.is_none() {
+            self.running = Some(self.agent.spawn());
+        }
+    }
+
+    fn folder(&self, job: &str) -> PathBuf {
+        self.agent.folder().join(job)
+    }
+
+    /// A new file, or a new version of one; written aside and renamed, as a careful writer does.
+    fn write(&mut self, change: bool) {
+        let job = JOBS[self.next(2) as usize];
+        let known: Vec<String> = self.versions.keys().cloned().collect();
+        let key = if change && !known.is_empty() {
+            self.figures.changes += 1;
+            known[self.next(known.len() as u64) as usize].clone()
+        } else {
+            self.figures.files += 1;
+            format!("{job}/file-{:05}", self.figures.files)
+        };
+        let size = match self.next(12) {
+            0 => 0,
+            1 => (5 << 20) + 1 + self.next(7 << 20),
+            _ => 1 + self.next(60_000),
+        };
+        let seed = self.next(u64::MAX);
+        let aside = self.agent.folder().join("aside");
+        write_content(&aside, size, seed);
+        self.versions
+            .entry(key.clone())
+            .or_default()
+            .push((size, seed));
+        self.gone.remove(&key);
+        std::fs::rename(&aside, self.agent.folder().join(&key)).unwrap();
+    }
+
+    fn remove(&mut self) {
+        let known: Vec<String> = self.versions.keys().cloned().collect();
+        if known.is_empty() {
+            return;
+        }
+        let key = known[self.next(known.len() as u64) as usize].clone();
+        if std::fs::remove_file(self.agent.folder().join(&key)).is_ok() {
+            self.figures.removals += 1;
+            self.gone.insert(key);
+        }
+    }
+
+    fn kill(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.figures.kills += 1;
+            running.kill();
+        }
+    }
+
+    fn outage(&mut self) {
+        self.figures.outages += 1;
+        if self.server_is_up {
+            self.server.stop();
+        } else {
+            self.server.restart();
+        }
+        self.server_is_up = !self.server_is_up;
+    }
+
+    fn break_network(&mut self) {
+        self.figures.faults += 1;
+        let plan = match self.next(5) {
+            0 => Plan::ResetAfter(self.next(8 << 20)),
+            1 => Plan::SwallowAnswer,
+            2 => Plan::TruncateAnswer(self.next(200)),
+            3 => Plan::CloseOnNextRequest,
+            _ => Plan::Refuse,
+        };
+        self.proxy.set_plan(plan);
+    }
+
+    fn fail_requests(&mut self) {
+        self.figures.faults += 1;
+        let failure = match self.next(4) {
+            0 => Failure::slow_down(),
+            1 => Failure::error(500, "InternalError"),
+            2 => Failure::hang_up().after_success(),
+            _ => Failure::error(503, "ServiceUnavailable").early(),
+        };
+        let times = 1 + self.next(3) as usize;
+        self.server.fail_next(times, |_| true, failure);
+    }
+
+    /// Peace: everything works, and what is left is sent.
+    fn settle(&mut self) {
+        if !self.server_is_up {
+            self.server.restart();
+        }
+        self.server.heal();
+        self.proxy.set_plan(Plan::Pass);
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+        self.agent.once().expect_code(0);
+        self.agent.once().expect_code(0);
+    }
+
+    /// Keys whose object is not what it should be.
+    fn lost(&self) -> Vec<String> {
+        let is_version = |path: &Path, (size, seed): &Version| holds_content(path, *size, *seed);
+        let wrong = self.versions.iter().filter(|(key, versions)| {
+            let object = self.server.object_path(BUCKET, key);
+            if self.gone.contains(*key) {
+                return object.exists() && !versions.iter().any(|known| is_version(&object, known));
+            }
+            !versions
+                .last()
+                .is_some_and(|last| is_version(&object, last))
+        });
+        wrong.map(|(key, _)| key.clone()).collect()
+    }
+}
+
+#[test]
+fn nothing_is_lost_whatever_happens() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let seconds = number("S3FERRY_SOAK_SECONDS").unwrap_or(20);
+    let seed = number("S3FERRY_SOAK_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    let mut soak = Soak::new(seed);
+    let until = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < until {
+        soak.act();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    soak.settle();
+    let lost = soak.lost();
+    let requests = soak.server.requests();
+    let objects = requests
+        .iter()
+        .filter(|request| request.is_put_object() && request.status == Some(200))
+        .count();
+    let written: usize = soak.versions.values().map(Vec::len).sum();
+    let duplicates = objects.saturating_sub(written);
+    println!(
+        "soak: {seconds} s with seed {seed}: {:?}, {} requests, {duplicates} small files sent twice, lost {}",
+        soak.figures,
+        requests.len(),
+        lost.len()
+    );
+    assert!(lost.is_empty(), "seed {seed}: {lost:?}");
+    let left: Vec<_> = std::fs::read_dir(soak.folder("delete")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(soak.figures.kills > 0 && soak.figures.faults > 0);
+}
