@@ -21,8 +21,9 @@
 mod server;
 
 use std::error::Error;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, SystemTime};
@@ -118,6 +119,8 @@ impl Demo {
             write_sample(&demo.source.join(name), size, hours)?;
         }
         fs::write(&demo.config, demo.configuration())?;
+        // It holds a secret key: s3ferry would warn of a file that others can read.
+        fs::set_permissions(&demo.config, Permissions::from_mode(0o600))?;
         Ok(demo)
     }
 
@@ -221,11 +224,11 @@ impl Demo {
             );
         }
         println!(
-            "For a bucket of your own: take config/ for an example, put your bucket's host and your\n\
-             keys into it, then\n\n\
-             $ s3ferry check     is all of it right, and can the bucket be written\n\
-             $ s3ferry plan      what would go\n\
-             $ s3ferry run       the service; config/ has files for systemd, OpenRC, procd, SysV"
+            "For a bucket of your own: copy config/s3ferry.minimal.json, put your bucket's host, your\n\
+             keys and your folder into it, and keep it to its owner (chmod 600). Then\n\n\
+             $ s3ferry check -c FILE    is all of it right, and can the bucket be written\n\
+             $ s3ferry plan -c FILE     what would go, and under which key\n\
+             $ s3ferry run -c FILE      the service, in the foreground until Ctrl-C"
         );
     }
 }
