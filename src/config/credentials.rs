@@ -17,7 +17,7 @@ pub(super) fn read(job: &Section<'_>) -> Result<CredentialSource, Reported> {
         (Some(field), None) => {
             if !field.is_object() {
                 return Err(field.unexpected(
-                    "an object with `access_key` and `secret_key`; left out, the chain that AWS tools use",
+                    "an object with `access_key` and `secret_key`; left out, the keys of the environment",
                 ));
             }
             keys(&field.section(&[CREDENTIALS_KEYS])?)

@@ -279,7 +279,7 @@ fn wrong_keys_are_told_with_their_cure() {
         ),
         (
             r#""credentials": §"profile""#,
-            "§: credentials: expected an object with `access_key` and `secret_key`; left out, the chain that AWS tools use, found a string",
+            "§: credentials: expected an object with `access_key` and `secret_key`; left out, the keys of the environment, found a string",
         ),
         (
             r#""access_key": §"", "secret_key": "x""#,
