@@ -197,7 +197,8 @@ pub const HINTS: &[(&str, Class, &str)] = &[
     ("KeyTooLongError", Class::ThisFile, LONG_KEY),
 ];
 
-fn by_status(status: u16) -> (Class, Option<&'static str>) {
+/// What a status means whose answer has no code that is known.
+pub fn by_status(status: u16) -> (Class, Option<&'static str>) {
     match status {
         408 | 409 | 425 | 500 | 502 | 504 => (Class::Temporary, Some(LATER)),
         429 | 503 => (Class::Throttled, Some(LATER)),

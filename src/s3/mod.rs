@@ -12,5 +12,5 @@ mod skew;
 
 pub use answer::{PartInfo, UploadInfo};
 pub use client::{Body, Client, Limits};
-pub use failure::{Class, Failure, HINTS, from_transport};
+pub use failure::{Class, Failure, HINTS, by_status, from_transport};
 pub use operations::{CreateOptions, ObjectInfo, Receipt, UploadId};
