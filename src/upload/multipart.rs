@@ -31,8 +31,16 @@ pub(super) fn upload(context: &mut Context<'_>, task: Task<'_>) -> Result<Upload
         .iter()
         .map(|(number, _)| plan.range(*number).length)
         .sum();
-    let parts = send_missing(context, task, &open, plan, held)?;
-    finish(context, task, &open, &parts, resumed_bytes)
+    let result = send_missing(context, task, &open, plan, held)
+        .and_then(|parts| finish(context, task, &open, &parts, resumed_bytes));
+    if let Err(UploadError::S3(failure)) = &result
+        && failure.has_code("NoSuchUpload")
+    {
+        // Their upload is gone. Where S3 may not be asked for parts, the next attempt would
+        // otherwise go on with these for ever.
+        context.ledger.forget_parts(&open.token);
+    }
+    result
 }
 
 /// Sends the parts that `held` lacks, in order.

@@ -12,6 +12,7 @@ mod configuration;
 mod harness;
 mod loop_and_signals;
 mod main_job;
+mod permissions;
 mod readme;
 mod records;
 mod retries;

@@ -284,6 +284,11 @@ impl Ledger {
         parts.push((number, etag.to_owned()));
     }
 
+    /// What this process has sent counts no longer.
+    pub fn forget_parts(&mut self, token: &str) {
+        self.state.sent.remove(token);
+    }
+
     /// Number and ETag of the parts that this process has sent.
     pub fn parts_sent(&self, token: &str) -> Vec<(u32, String)> {
         self.state.sent.get(token).cloned().unwrap_or_default()
