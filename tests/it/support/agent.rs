@@ -46,6 +46,8 @@ pub struct Output {
     pub peak_rss: u64,
     /// The most threads ever seen at once; 0 if it was too quick to be seen.
     pub max_threads: u64,
+    /// User and system time, as sampled while it ran.
+    pub cpu: Duration,
 }
 
 impl Output {
@@ -167,7 +169,10 @@ impl Agent {
         let mut child = self.child(arguments, "command");
         let info = ProcessInfo::of(child.id());
         let (mut peak_rss, mut max_threads) = (0, 0);
+        let mut cpu = Duration::ZERO;
         let status = loop {
+            // Before the wait: the figure outlives the program's last instruction, until then.
+            cpu = info.cpu().unwrap_or(cpu);
             if let Some(status) = child.try_wait().unwrap() {
                 break status;
             }
@@ -188,6 +193,7 @@ impl Agent {
             took: begin.elapsed(),
             peak_rss,
             max_threads,
+            cpu,
         }
     }
 
@@ -255,7 +261,7 @@ impl Agent {
             let path = self.folder().join(format!("{name}.{suffix}"));
             File::create(path).unwrap()
         };
-        let mut command = Command::new(env!("CARGO_BIN_EXE_s3ferry"));
+        let mut command = Command::new(binary());
         let (first, rest) = arguments.split_first().unwrap();
         command
             .arg(first)
@@ -280,6 +286,13 @@ impl Agent {
         let bytes = std::fs::read(self.folder().join(name)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
+}
+
+/// The program under test: the binary that `S3FERRY_BIN` names, such as the one that ships, or
+/// else the one that Cargo built beside the test.
+pub fn binary() -> PathBuf {
+    let chosen = std::env::var_os("S3FERRY_BIN").filter(|path| !path.is_empty());
+    chosen.map_or_else(|| env!("CARGO_BIN_EXE_s3ferry").into(), PathBuf::from)
 }
 
 /// The whole lines of a rotating JSON Lines file, older files first; a line that is being

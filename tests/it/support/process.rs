@@ -1,5 +1,10 @@
 //! What the kernel tells about a process while it runs.
 
+use std::time::Duration;
+
+/// In which `/proc/PID/stat` counts, on every Linux that there is a Rust for.
+const TICKS_A_SECOND: u32 = 100;
+
 /// `/proc/PID` of a child.
 pub struct ProcessInfo {
     pid: u32,
@@ -18,6 +23,17 @@ impl ProcessInfo {
     /// The most memory it ever had resident, in bytes.
     pub fn peak_rss(&self) -> Option<u64> {
         Some(self.number("VmHWM:")? * 1024)
+    }
+
+    /// User and system time so far.
+    pub fn cpu(&self) -> Option<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        // The second field is a name in parentheses, which may hold anything.
+        let (_, rest) = stat.rsplit_once(')')?;
+        let mut ticks = rest.split_whitespace().skip(11);
+        let mut next = || ticks.next()?.parse::<u32>().ok();
+        let total = next()? + next()?;
+        Some(Duration::from_secs(total.into()) / TICKS_A_SECOND)
     }
 
     /// How often it went to sleep of its own accord: stands still while it is idle.

@@ -1,0 +1,100 @@
+//! Either side dies in the middle, and every byte is there in the end.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::agent::{Agent, SOON};
+use crate::support::proxy::FaultProxy;
+use crate::weed::Weed;
+
+const MIB: u64 = 1 << 20;
+
+/// Requests, signatures and answers around the bytes of a file.
+const OVERHEAD: u64 = 64 * 1024;
+
+#[test]
+fn a_kill_in_a_multipart_upload_costs_less_than_one_part_again() {
+    let Some(weed) = Weed::shared() else { return };
+    let bucket = weed.bucket("resume");
+    // Only to count what goes over the line.
+    let line = FaultProxy::start(weed.http().trim_start_matches("http://").parse().unwrap());
+    let (size, part) = (32 * MIB + 1, 5 * MIB);
+    let slowly = json!({
+        "multipart_threshold": "8MiB", "part_size": "5MiB", "bandwidth_limit": "8MiB/s",
+    });
+    let agent = Agent::with_endpoint(&line.endpoint())
+        .with_job(json!({ "bucket": bucket.name, "transfer": slowly }));
+    let file = agent.write_file("large.bin", size, 1);
+
+    let running = agent.start();
+    wait_until(|| line.bytes_to_server() > 3 * part + part / 2);
+    running.kill();
+    assert_eq!((bucket.keys().len(), agent.history().len()), (0, 0));
+
+    let agent = agent.with_job(json!({ "transfer": { "bandwidth_limit": null } }));
+    agent.once().expect_code(0);
+    assert!(bucket.has_same("large.bin", &file));
+    let sent = line.bytes_to_server();
+    assert!(sent < size + part + OVERHEAD, "{sent} bytes for {size}");
+    let history = agent.history();
+    assert_eq!(history.len(), 1, "{history:?}");
+    assert_eq!(history[0]["resumed_bytes"], 3 * part, "{history:?}");
+    assert_eq!(agent.events_of("upload_resumed").len(), 1);
+    assert_eq!(bucket.open_uploads(), 0);
+    println!(
+        "resume after kill -9: {:.2} MiB of {:.2} MiB sent again, a part is {} MiB",
+        sent.saturating_sub(size) as f64 / MIB as f64,
+        size as f64 / MIB as f64,
+        part / MIB,
+    );
+}
+
+#[test]
+fn a_server_that_dies_and_comes_back_gets_every_file() {
+    let Some(mut weed) = Weed::own() else { return };
+    let bucket = weed.bucket("outage");
+    let slowly = json!({
+        "multipart_threshold": "8MiB", "part_size": "5MiB", "bandwidth_limit": "4MiB/s",
+    });
+    let agent = Agent::with_endpoint(&weed.http())
+        .with_job(json!({ "bucket": bucket.name, "order": "name", "transfer": slowly }));
+    let small = (0..40).map(|n| (format!("{n:02}.bin"), 256 * 1024));
+    let files: Vec<_> = small
+        .chain([("15-large.bin".to_owned(), 12 * MIB)])
+        .enumerate()
+        .map(|(seed, (name, size))| {
+            let path = agent.write_file(&name, size, seed as u64);
+            (name, path)
+        })
+        .collect();
+
+    let running = agent.start();
+    running.wait_for_events("upload_finished", 10, SOON);
+    weed.kill();
+    running.wait_for_event("connection_failed", SOON);
+    // The outage itself, long enough for several tries.
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(agent.history().len() < files.len());
+    weed.start();
+    running.wait_for_event("pass_finished", Duration::from_secs(120));
+    assert!(running.stop().success());
+
+    for (name, path) in &files {
+        assert!(bucket.has_same(name, path), "{name}");
+    }
+    assert_eq!(agent.history().len(), files.len());
+    for kind in ["connection_failed", "connection_restored"] {
+        assert_eq!(agent.events_of(kind).len(), 1, "{:#?}", agent.events());
+    }
+    assert_eq!(bucket.open_uploads(), 0);
+}
+
+#[track_caller]
+fn wait_until(reached: impl Fn() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !reached() {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
