@@ -1,13 +1,17 @@
 //! Puts the build date and the commit into the binary: the floor of the TLS clock, and what
 //! `--version` says. `SOURCE_DATE_EPOCH` makes the build reproducible.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 #[allow(clippy::disallowed_methods, reason = "the build's own time is wanted")]
 fn main() {
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
-    println!("cargo::rerun-if-changed=.git/HEAD");
+    // A file that is not there counts as changed, and a source package or a work tree has none.
+    if Path::new(".git/HEAD").exists() {
+        println!("cargo::rerun-if-changed=.git/HEAD");
+    }
     println!("cargo::rerun-if-changed=build.rs");
     let built_at = std::env::var("SOURCE_DATE_EPOCH")
         .ok()
