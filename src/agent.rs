@@ -113,7 +113,7 @@ impl Agent {
                 finished = Some(self.with_runner(index, |runner, env| runner.abandon(env)));
             }
             if let Some(tally) = finished {
-                add(&mut total, &tally);
+                total.add(&tally);
                 open[index] = false;
             }
         }
@@ -398,14 +398,6 @@ fn create_state_dir(path: &Path) -> io::Result<()> {
         .recursive(true)
         .mode(0o750)
         .create(path)
-}
-
-fn add(total: &mut Tally, tally: &Tally) {
-    total.uploaded += tally.uploaded;
-    total.bytes += tally.bytes;
-    total.local += tally.local;
-    total.refused |= tally.refused;
-    total.left += tally.left;
 }
 
 impl std::fmt::Display for StartError {

@@ -1,5 +1,9 @@
 //! One try of one file: open it, name it, upload it.
 
+use std::time::Instant;
+
+use time::OffsetDateTime;
+
 use crate::clock;
 use crate::naming::{KeyError, ObjectKey, key_of_file};
 use crate::record::ledger::{Fingerprint, KeyHash, fingerprint};
@@ -10,7 +14,7 @@ use crate::status::CurrentFile;
 use crate::text::{escape_bytes, human_size};
 use crate::upload::{self, Context, Task, UploadError, Uploaded, content_type};
 
-use super::{Attempts, Env, JobRunner, KEYS_COMPARED, Pass, Step, counted_key, progress_of};
+use super::{Env, JobRunner, KEYS_COMPARED, Pass, Step, counted_key, progress_of};
 
 /// A file on its way.
 pub(super) struct Work<'a> {
@@ -19,6 +23,18 @@ pub(super) struct Work<'a> {
     pub fingerprint: Fingerprint,
     /// Full path, as the file system has it.
     pub path: Vec<u8>,
+}
+
+/// The tries of one version of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Attempts {
+    pub key: ObjectKey,
+    pub started_at: OffsetDateTime,
+    pub started: Instant,
+    pub count: u32,
+    /// Tries since S3 last accepted anything of it.
+    pub fruitless: u32,
+    pub failure_told: bool,
 }
 
 impl JobRunner {

@@ -7,6 +7,7 @@ mod attempt;
 mod batch;
 mod failure;
 mod settle;
+mod tally;
 mod trouble;
 
 use std::cell::RefCell;
@@ -17,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::config::model::{Job, TimeZone};
-use crate::naming::ObjectKey;
 use crate::os::signals::Signals;
 use crate::progress::Progress;
 use crate::record::keeper::Records;
@@ -27,11 +27,13 @@ use crate::s3::Client;
 use crate::source::scan::{Candidate, folder_id};
 use crate::source::settled::Settling;
 use crate::status::{CurrentFile, StatusFile, Told};
-use crate::text::{escape_bytes, human_duration, human_size};
+use crate::text::escape_bytes;
 use crate::transport::TransportError;
 use crate::upload::Limiter;
 use crate::windows::closed_for;
 
+use attempt::Attempts;
+pub use tally::Tally;
 use trouble::Trouble;
 
 /// How many files' refusals are remembered between passes.
@@ -60,19 +62,6 @@ pub enum Step {
     PassFinished(Tally),
     /// A signal wants the agent's attention.
     Interrupted,
-}
-
-/// What a pass came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub uploaded: u64,
-    pub bytes: u64,
-    /// Files or folders that a local cause keeps from being sent.
-    pub local: u64,
-    /// S3 refuses the job.
-    pub refused: bool,
-    /// Files that are left for a temporary reason.
-    pub left: u64,
 }
 
 /// A job with all that it remembers between passes.
@@ -118,18 +107,6 @@ struct Pass {
     /// Not again in this pass.
     set_aside: HashSet<Fingerprint>,
     tally: Tally,
-}
-
-/// The tries of one version of a file.
-#[derive(Debug, Clone)]
-struct Attempts {
-    key: ObjectKey,
-    started_at: time::OffsetDateTime,
-    started: Instant,
-    count: u32,
-    /// Tries since S3 last accepted anything of it.
-    fruitless: u32,
-    failure_told: bool,
 }
 
 impl JobRunner {
@@ -307,7 +284,7 @@ impl JobRunner {
         let did_something = tally.uploaded > 0 || tally.local > 0;
         if did_something {
             let elapsed = clock::monotonic().saturating_duration_since(pass.started);
-            let message = summary(&tally, elapsed);
+            let message = tally.summary(elapsed);
             let event = self.event(EventKind::PassFinished, Severity::Info, &message);
             env.records.event(&event);
         }
@@ -421,29 +398,6 @@ pub fn counted_key(job: &Job, key: &str) -> Option<KeyHash> {
 /// What a fingerprint is bound to: another bucket has none of the files yet.
 pub fn destination_of(job: &Job) -> String {
     format!("{}/{}", job.destination.host, job.destination.bucket)
-}
-
-fn summary(tally: &Tally, elapsed: Duration) -> String {
-    let mut message = format!(
-        "{} uploaded ({}) in {}",
-        files(tally.uploaded),
-        human_size(tally.bytes),
-        human_duration(elapsed)
-    );
-    if tally.local > 0 {
-        message.push_str(&format!(", {} not sendable", tally.local));
-    }
-    if tally.left > 0 {
-        message.push_str(&format!(", {} left for later", tally.left));
-    }
-    message
-}
-
-fn files(count: u64) -> String {
-    match count {
-        1 => "1 file".to_owned(),
-        count => format!("{count} files"),
-    }
 }
 
 fn progress_of<'a>(env: &Env<'a>, job: &'a str, file: CurrentFile) -> Progress<'a> {

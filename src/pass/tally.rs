@@ -1,0 +1,53 @@
+//! What passes come to, in figures and in a sentence.
+
+use std::time::Duration;
+
+use crate::text::{human_duration, human_size};
+
+/// What a pass came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub uploaded: u64,
+    pub bytes: u64,
+    /// Files or folders that a local cause keeps from being sent.
+    pub local: u64,
+    /// S3 refuses the job.
+    pub refused: bool,
+    /// Files that are left for a temporary reason.
+    pub left: u64,
+}
+
+impl Tally {
+    /// Counts another pass in.
+    pub fn add(&mut self, other: &Tally) {
+        self.uploaded += other.uploaded;
+        self.bytes += other.bytes;
+        self.local += other.local;
+        self.refused |= other.refused;
+        self.left += other.left;
+    }
+
+    /// The sentence of `pass_finished`.
+    pub(super) fn summary(&self, elapsed: Duration) -> String {
+        let mut message = format!(
+            "{} uploaded ({}) in {}",
+            files(self.uploaded),
+            human_size(self.bytes),
+            human_duration(elapsed)
+        );
+        if self.local > 0 {
+            message.push_str(&format!(", {} not sendable", self.local));
+        }
+        if self.left > 0 {
+            message.push_str(&format!(", {} left for later", self.left));
+        }
+        message
+    }
+}
+
+fn files(count: u64) -> String {
+    match count {
+        1 => "1 file".to_owned(),
+        count => format!("{count} files"),
+    }
+}
