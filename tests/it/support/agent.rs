@@ -47,6 +47,10 @@ pub struct Output {
     /// The most threads ever seen at once; 0 if it was too quick to be seen.
     pub max_threads: u64,
     /// User and system time, as sampled while it ran.
+    #[allow(
+        dead_code,
+        reason = "a figure to print, which only the interop suite does"
+    )]
     pub cpu: Duration,
 }
 
