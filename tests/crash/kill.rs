@@ -4,7 +4,7 @@ use crate::scenario::{Cost, ITEMS, Scenario};
 use crate::strace::{self, Injection};
 
 /// Few, and each a step of its own: all of them.
-const RARE: [&str; 14] = [
+const RARE: [&str; 16] = [
     "fsync",
     "fdatasync",
     "rename",
@@ -19,11 +19,15 @@ const RARE: [&str; 14] = [
     "writev",
     "sendmsg",
     "write",
+    "openat",
+    "recvfrom",
 ];
-/// Many, most of them alike: those at the edges, and a spread.
-const MANY: [&str; 3] = ["openat", "sendto", "recvfrom"];
-/// How many of one kind of the many are taken.
-const SPREAD: usize = 60;
+/// Many, most of them alike: the small ones, which are steps of their own, and a spread.
+const MANY: &str = "sendto";
+/// Bytes; a body is sent in larger pieces.
+const SMALL: usize = 8 * 1024;
+/// How many of the large ones are taken.
+const SPREAD: usize = 50;
 
 #[test]
 fn a_kill_before_any_system_call_loses_nothing() {
@@ -93,27 +97,28 @@ fn kill_at(point: &Injection) -> Result<Option<Cost>, String> {
 
 fn points() -> Vec<Injection> {
     let scenario = Scenario::new();
-    let calls = [&RARE[..], &MANY[..]].concat();
-    let (ending, counts) = strace::count(scenario.folder(), &scenario.config(), &calls, &[]);
+    let calls = [&RARE[..], &[MANY]].concat();
+    let (ending, noted) = strace::calls(scenario.folder(), &scenario.config(), &calls, &[]);
     assert_eq!(ending.code, Some(0), "{}", scenario.explain(&ending));
     scenario.check_recovery().unwrap();
-    println!("system calls of a run: {counts:?}");
     let mut points = Vec::new();
-    for (call, count) in counts {
-        let all = std::env::var_os("S3FERRY_CRASH_ALL").is_some();
-        let step = match MANY.contains(&call.as_str()) && !all {
-            true => count.div_ceil(SPREAD),
-            false => 1,
-        };
-        points.extend((1..=count).step_by(step).map(|number| Injection {
-            call: call.clone(),
-            action: "signal=KILL".to_owned(),
-            when: number.to_string(),
-            paths: Vec::new(),
-        }));
+    for (call, results) in noted {
+        let all = call != MANY || std::env::var_os("S3FERRY_CRASH_ALL").is_some();
+        let step = results.len().div_ceil(SPREAD);
+        for (index, result) in results.iter().enumerate() {
+            let is_small = result.parse().is_ok_and(|bytes: usize| bytes < SMALL);
+            if all || is_small || index % step == 0 {
+                points.push(Injection {
+                    call: call.clone(),
+                    action: "signal=KILL".to_owned(),
+                    when: (index + 1).to_string(),
+                    paths: Vec::new(),
+                });
+            }
+        }
     }
     if let Ok(only) = std::env::var("S3FERRY_CRASH_ONLY") {
-        points.retain(|point| format!("{}:{}", point.call, point.when) == only);
+        points.retain(|point| point.to_string() == only);
     }
     points
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::strace::{self, Ending};
 use crate::support::agent::read_records;
 use crate::support::files;
-use crate::support::server::{ACCESS_KEY, BUCKET, Request, S3Options, S3Server, SECRET_KEY};
+use crate::support::server::{ACCESS_KEY, BUCKET, S3Options, S3Server, SECRET_KEY};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -189,6 +189,13 @@ impl Scenario {
 
     /// Runs on without interference, and checks all that has to be true at the end.
     pub fn check_recovery(&self) -> Result<Cost, String> {
+        let mut cost = self.check_convergence()?;
+        self.count_repetitions(&mut cost)?;
+        Ok(cost)
+    }
+
+    /// The same after faults, which may cost any number of tries.
+    pub fn check_convergence(&self) -> Result<Cost, String> {
         self.run_to_the_end("the recovery")?;
         self.check_nothing_lost()?;
         let requests = self.server.requests().len();
@@ -198,13 +205,11 @@ impl Scenario {
             return Err(format!("a run with nothing to do sends {more:?}"));
         }
         self.check_end_state()?;
-        let mut cost = Cost {
+        Ok(Cost {
             told_twice: self.check_history()?,
             empty_uploads: self.check_open_uploads()?,
             ..Cost::default()
-        };
-        self.count_repetitions(&mut cost)?;
-        Ok(cost)
+        })
     }
 
     fn run_to_the_end(&self, what: &str) -> Result<(), String> {
@@ -230,7 +235,7 @@ impl Scenario {
         )
     }
 
-    fn check_end_state(&self) -> Result<(), String> {
+    pub fn check_end_state(&self) -> Result<(), String> {
         for item in ITEMS {
             let key = item.key();
             if !self.has_object(&item) {
@@ -309,9 +314,5 @@ impl Scenario {
             0 => Ok(()),
             _ => Err(format!("something was sent a third time: {requests:?}")),
         }
-    }
-
-    pub fn requests(&self) -> Vec<Request> {
-        self.server.requests()
     }
 }

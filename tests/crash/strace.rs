@@ -36,11 +36,7 @@ pub struct Injection {
 
 impl std::fmt::Display for Injection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}:{}", self.call, self.action, self.when)?;
-        match self.paths.len() {
-            0 => Ok(()),
-            _ => f.write_str(" in the state directory"),
-        }
+        write!(f, "{}:{}:{}", self.call, self.action, self.when)
     }
 }
 
@@ -66,13 +62,11 @@ pub fn require() {
     }
 }
 
-/// Runs `once` and counts the calls of each kind; with `paths`, those on them alone.
-pub fn count(
-    folder: &Path,
-    config: &Path,
-    calls: &[&str],
-    paths: &[PathBuf],
-) -> (Ending, BTreeMap<String, usize>) {
+/// The calls of a run, by kind; of each its result, as strace writes it.
+pub type Calls = BTreeMap<String, Vec<String>>;
+
+/// Runs `once` and notes the calls of each kind; with `paths`, those on them alone.
+pub fn calls(folder: &Path, config: &Path, calls: &[&str], paths: &[PathBuf]) -> (Ending, Calls) {
     let trace = folder.join("trace");
     let mut command = Command::new("strace");
     command
@@ -80,15 +74,19 @@ pub fn count(
         .arg(&trace);
     narrow(&mut command, calls, paths);
     let ending = finish(command, folder, config);
-    let mut counts = BTreeMap::new();
+    let mut noted = Calls::new();
     for line in std::fs::read_to_string(&trace).unwrap_or_default().lines() {
         // `4242  openat(AT_FDCWD, …`; a resumed call has been counted already.
         let call = line.split_ascii_whitespace().nth(1).unwrap_or_default();
         if let Some((name, _)) = call.split_once('(') {
-            *counts.entry(name.to_owned()).or_default() += 1;
+            let result = line.rsplit(" = ").next().unwrap_or_default();
+            noted
+                .entry(name.to_owned())
+                .or_default()
+                .push(result.to_owned());
         }
     }
-    (ending, counts)
+    (ending, noted)
 }
 
 /// Runs `once` under the injection.
