@@ -30,6 +30,17 @@ struct Pending {
     entry_written: bool,
 }
 
+impl Repaired {
+    /// `None`: nothing was wrong.
+    pub fn ledger(damage: Damage) -> Option<Repaired> {
+        (damage != Damage::default()).then_some(Repaired {
+            file: "ledger.jsonl",
+            dropped_bytes: damage.dropped_bytes,
+            bad_lines: damage.bad_lines,
+        })
+    }
+}
+
 /// History, events and ledger of one state directory.
 #[derive(Debug)]
 pub struct Records {
@@ -291,20 +302,21 @@ impl Records {
 }
 
 fn repairs(history: Repair, events: Repair, ledger: Damage) -> Vec<Repaired> {
-    let files = [
-        ("history.jsonl", history.dropped, 0),
-        ("events.jsonl", events.dropped, 0),
-        ("ledger.jsonl", ledger.dropped_bytes, ledger.bad_lines),
-    ];
-    files
-        .into_iter()
-        .filter(|(_, dropped_bytes, bad_lines)| dropped_bytes + bad_lines > 0)
-        .map(|(file, dropped_bytes, bad_lines)| Repaired {
+    let cut = |file, repair: Repair| {
+        (repair.dropped > 0).then_some(Repaired {
             file,
-            dropped_bytes,
-            bad_lines,
+            dropped_bytes: repair.dropped,
+            bad_lines: 0,
         })
-        .collect()
+    };
+    [
+        cut("history.jsonl", history),
+        cut("events.jsonl", events),
+        Repaired::ledger(ledger),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 impl std::fmt::Display for Repaired {

@@ -12,17 +12,16 @@
 //! In memory a finished file is 24 bytes: its fingerprint, and when it was last met. Where names are
 //! changed, its key is another 24, so that no second file takes the key of one that is still there.
 
-use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::{HistoryEntry, JsonLines};
 use crate::config::model::{AfterUpload, Rotation};
-use crate::os::durable;
 use crate::source::file::Identity;
 
+mod compact;
 mod line;
 mod state;
 
@@ -33,12 +32,8 @@ use state::{Done, Met, State, load};
 /// bucket, path, size and mtime. Not over inode or device, which change on a remount.
 pub type Fingerprint = [u8; 16];
 
-/// A fingerprint that no scan has met for this long is forgotten at a compaction.
-const FORGOTTEN_AFTER_DAYS: u32 = 90;
 /// How many confirmations are kept in memory when the disk stays full.
 const UNWRITTEN_LIMIT: usize = 2000;
-/// Compacted when the file is larger than this and mostly history.
-const COMPACT_FROM: u64 = 256 * 1024;
 
 /// A file as the ledger knows it.
 pub fn fingerprint(job: &str, destination: &str, path: &[u8], identity: Identity) -> Fingerprint {
@@ -317,71 +312,6 @@ impl Ledger {
     /// Waits for the disk.
     pub fn sync(&mut self) -> io::Result<()> {
         self.file.sync()
-    }
-
-    /// Rewrites the file without what is over, when that is most of it. To be called only when
-    /// every job's folder has been walked, since that is what tells which files are still there.
-    pub fn compact_if_worthwhile(&mut self, today: u32) -> io::Result<()> {
-        let needed = 64 * self.state.done.len() as u64;
-        if self.size < COMPACT_FROM || self.size < 2 * needed {
-            return Ok(());
-        }
-        let state = &mut self.state;
-        state
-            .done
-            .retain(|_, done| today.saturating_sub(done.met.day) <= FORGOTTEN_AFTER_DAYS);
-        let done = &state.done;
-        state.keys.retain(|_, holder| done.contains_key(holder));
-        self.compact()
-    }
-
-    fn compact(&mut self) -> io::Result<()> {
-        let file = durable::create_beside(&self.path)?;
-        let mut writer = io::BufWriter::with_capacity(16 * 1024, file);
-        let mut size = 0;
-        let mut write = |line: &Line| -> io::Result<()> {
-            let mut text = line.sealed()?;
-            text.push(b'\n');
-            size += text.len() as u64;
-            writer.write_all(&text)
-        };
-        let keys: HashMap<&Fingerprint, &KeyHash> = self
-            .state
-            .keys
-            .iter()
-            .map(|(key, holder)| (holder, key))
-            .collect();
-        for (fingerprint, done) in &self.state.done {
-            let key = keys.get(fingerprint).map(|key| **key);
-            let fate = if done.not_removed {
-                SourceFate::NotRemoved
-            } else {
-                SourceFate::Kept
-            };
-            write(&done_line(fingerprint, done.met.day, fate, key))?;
-        }
-        for open in &self.state.uploads {
-            write(&Line {
-                upload: Some(UploadLine::from(open)),
-                ..Line::new()
-            })?;
-            if open.abort {
-                write(&Line {
-                    abort: Some(open.token.clone()),
-                    ..Line::new()
-                })?;
-            }
-        }
-        for confirmed in &self.state.confirmed {
-            write(&Line::confirmed(confirmed))?;
-        }
-        let file = writer
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
-        durable::commit(file, &self.path)?;
-        (self.file, _) = JsonLines::open(&self.path, unlimited())?;
-        self.size = size;
-        Ok(())
     }
 
     fn append(&mut self, line: &Line) -> io::Result<()> {
