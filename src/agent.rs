@@ -13,7 +13,7 @@ use crate::os::signals::Signals;
 use crate::pass::{Env, JobRunner, Step, Tally};
 use crate::processing_state::ProcessingStates;
 use crate::progress;
-use crate::record::keeper::{Records, Repairs, today};
+use crate::record::keeper::{Records, Repaired, today};
 use crate::record::ledger::{Confirmed, fingerprint};
 use crate::record::{Event, EventKind, HistoryEntry, Severity, parse_timestamp};
 use crate::source::file::Identity;
@@ -317,9 +317,9 @@ impl Agent {
         }
     }
 
-    fn report_repairs(&mut self, repairs: &Repairs) {
-        for (name, dropped) in repairs {
-            let message = format!("`{name}` was damaged: {dropped} bytes at its end are dropped");
+    fn report_repairs(&mut self, repairs: &[Repaired]) {
+        for repaired in repairs {
+            let message = repaired.to_string();
             let event = Event::new(
                 clock::wall(),
                 EventKind::RecordRepaired,

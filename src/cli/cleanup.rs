@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::config::model::Job;
 use crate::os::lock::StateLock;
 use crate::os::signals::Signals;
+use crate::record::keeper::Repaired;
 use crate::record::ledger::Ledger;
 use crate::record::parse_timestamp;
 use crate::s3::{Client, Failure, UploadId, UploadInfo};
@@ -37,7 +38,12 @@ pub fn run(invocation: &Invocation) -> u8 {
         Err(error) => return cannot_use(&config, &error),
     };
     let mut ledger = match Ledger::open(&config.state_dir) {
-        Ok((ledger, _)) => ledger,
+        Ok((ledger, damage)) => {
+            if let Some(repaired) = Repaired::ledger(damage) {
+                complain(&format!("s3ferry: {repaired}"));
+            }
+            ledger
+        }
         Err(error) => return cannot_use(&config, &error),
     };
     let signals = match Signals::install() {

@@ -52,6 +52,10 @@ impl JobRunner {
             self.settle_former(pass, &work, env);
             return Some(Step::Continue);
         }
+        if env.records.ledger().is_not_removed(&work.fingerprint) {
+            self.remove_again(pass, &work, env);
+            return Some(Step::Continue);
+        }
         let Some(key) = self.key_of(pass, &work, env) else {
             return Some(Step::Continue);
         };

@@ -70,9 +70,9 @@ impl JobRunner {
                 return Verdict::Refused;
             }
             if records.ledger().is_done(&fingerprint, today, walk) {
-                let unsettled_affair = !keeps
-                    && records.ledger().is_confirmed(&fingerprint)
-                    && !records.is_pending(&fingerprint);
+                let to_be_removed = records.ledger().is_confirmed(&fingerprint)
+                    || records.ledger().is_not_removed(&fingerprint);
+                let unsettled_affair = !keeps && to_be_removed && !records.is_pending(&fingerprint);
                 return if unsettled_affair {
                     Verdict::Take
                 } else {

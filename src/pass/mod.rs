@@ -106,6 +106,8 @@ struct Pass {
     keys: HashMap<KeyHash, Box<[u8]>>,
     /// Not again in this pass.
     set_aside: HashSet<Fingerprint>,
+    /// How many of `tally.local` are no news.
+    old_troubles: u64,
     tally: Tally,
 }
 
@@ -281,7 +283,7 @@ impl JobRunner {
         let mut tally = pass.tally;
         tally.left += pass.unsettled;
         env.records.flush();
-        let did_something = tally.uploaded > 0 || tally.local > 0;
+        let did_something = tally.uploaded > 0 || tally.local > pass.old_troubles;
         if did_something {
             let elapsed = clock::monotonic().saturating_duration_since(pass.started);
             let message = tally.summary(elapsed);
@@ -384,6 +386,7 @@ impl Pass {
             looked_twice: false,
             keys: HashMap::new(),
             set_aside: HashSet::new(),
+            old_troubles: 0,
             tally: Tally::default(),
         }
     }

@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::config::model::AfterUpload;
 use crate::naming::ObjectKey;
-use crate::record::ledger::{Confirmed, after_upload_word};
+use crate::record::ledger::{Confirmed, SourceFate, after_upload_word};
 use crate::record::{EventError, EventKind, FinishedUpload, HistoryEntry, Severity};
 use crate::source::afterwards::{self, Outcome};
 use crate::text::{escape_bytes, human_duration, human_rate, human_size};
@@ -111,10 +111,10 @@ impl JobRunner {
         of_former_run: bool,
         env: &mut Env<'_>,
     ) {
-        let keep =
+        let fate =
             match afterwards::apply(&self.job.after_upload, &work.file, &work.candidate.relative) {
-                Ok(Outcome::Kept) => true,
-                Ok(Outcome::Deleted | Outcome::Moved(_)) => false,
+                Ok(Outcome::Kept) => SourceFate::Kept,
+                Ok(Outcome::Deleted | Outcome::Moved(_)) => SourceFate::Gone,
                 Ok(Outcome::LeftChanged) => {
                     let message = format!(
                         "`{}` changed after its upload and is left where it is",
@@ -125,13 +125,14 @@ impl JobRunner {
                         .source_path(&work.path);
                     env.records.event(&event);
                     entry.after_upload = "left".to_owned();
-                    false
+                    SourceFate::Gone
                 }
                 Err(error) => {
                     pass.tally.local += 1;
                     entry.after_upload = "failed".to_owned();
+                    pass.set_aside.insert(work.fingerprint);
                     self.not_removed(work, &error, env);
-                    true
+                    SourceFate::NotRemoved
                 }
             };
         let confirmed = Confirmed {
@@ -140,9 +141,26 @@ impl JobRunner {
         };
         let key = counted_key(&self.job, &confirmed.entry.key);
         if of_former_run {
-            env.records.finish_recovered(confirmed, keep, key);
+            env.records.finish_recovered(confirmed, fate, key);
         } else {
-            env.records.finish(confirmed, keep, key);
+            env.records.finish(confirmed, fate, key);
+        }
+    }
+
+    /// A file that could not be deleted or moved in an earlier pass, which has been told then.
+    pub(super) fn remove_again(&mut self, pass: &mut Pass, work: &Work<'_>, env: &mut Env<'_>) {
+        let path = escape_bytes(&work.path);
+        match afterwards::apply(&self.job.after_upload, &work.file, &work.candidate.relative) {
+            Ok(_) => {
+                log::info!("`{path}` is seen to at last");
+                env.records.removed_at_last(work.fingerprint);
+            }
+            Err(error) => {
+                log::debug!("`{path}` still cannot be deleted or moved: {error}");
+                pass.tally.local += 1;
+                pass.old_troubles += 1;
+                pass.set_aside.insert(work.fingerprint);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::ledger::{Confirmed, Damage, Fingerprint, KeyHash, Ledger};
+use super::ledger::{Confirmed, Damage, Fingerprint, KeyHash, Ledger, SourceFate};
 use super::{Event, EventKind, HistoryEntry, JsonLines, Repair, Severity, read_last};
 use crate::clock;
 use crate::config::model::{Config, Rotation};
@@ -25,9 +25,20 @@ const UNWRITTEN_LIMIT: usize = 2000;
 struct Pending {
     fingerprint: Fingerprint,
     entry: HistoryEntry,
-    keep: bool,
+    fate: SourceFate,
     key: Option<KeyHash>,
     entry_written: bool,
+}
+
+impl Repaired {
+    /// `None`: nothing was wrong.
+    pub fn ledger(damage: Damage) -> Option<Repaired> {
+        (damage != Damage::default()).then_some(Repaired {
+            file: "ledger.jsonl",
+            dropped_bytes: damage.dropped_bytes,
+            bad_lines: damage.bad_lines,
+        })
+    }
 }
 
 /// History, events and ledger of one state directory.
@@ -44,12 +55,19 @@ pub struct Records {
     failing: bool,
 }
 
-/// What the opening repaired, a file each.
-pub type Repairs = Vec<(&'static str, u64)>;
+/// What the opening repaired in one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repaired {
+    pub file: &'static str,
+    /// Bytes cut off at its end.
+    pub dropped_bytes: u64,
+    /// Lines in it that say nothing.
+    pub bad_lines: u64,
+}
 
 impl Records {
     /// Opens or begins the records in `config.state_dir`.
-    pub fn open(config: &Config) -> io::Result<(Records, Repairs)> {
+    pub fn open(config: &Config) -> io::Result<(Records, Vec<Repaired>)> {
         let path = |name: &str| config.state_dir.join(name);
         let (history, history_repair) = JsonLines::open(&path("history.jsonl"), config.history)?;
         let (events, events_repair) = JsonLines::open(&path("events.jsonl"), config.events)?;
@@ -116,29 +134,28 @@ impl Records {
         pending.any(|pending| pending.fingerprint == *fingerprint)
     }
 
-    /// The source file has been seen to; `keep`: it is still in its place.
-    /// `key` is given where the job changes names.
-    pub fn finish(&mut self, confirmed: Confirmed, keep: bool, key: Option<KeyHash>) {
+    /// The source file has been seen to. `key` is given where the job changes names.
+    pub fn finish(&mut self, confirmed: Confirmed, fate: SourceFate, key: Option<KeyHash>) {
         if self.pending.len() >= UNWRITTEN_LIMIT {
             self.pending.remove(0);
         }
         let written = self.history.append(&confirmed.entry.to_line());
         let entry_written = written.is_ok();
         self.note(written, "history.jsonl");
-        self.pend(confirmed, keep, key, entry_written);
+        self.pend(confirmed, fate, key, entry_written);
     }
 
     fn pend(
         &mut self,
         confirmed: Confirmed,
-        keep: bool,
+        fate: SourceFate,
         key: Option<KeyHash>,
         entry_written: bool,
     ) {
         self.pending.push(Pending {
             fingerprint: confirmed.fingerprint,
             entry: confirmed.entry,
-            keep,
+            fate,
             key,
             entry_written,
         });
@@ -186,7 +203,7 @@ impl Records {
             // Where its confirmation is not in the file, the last word alone says enough.
             let written = self
                 .ledger
-                .done(pending.fingerprint, today, pending.keep, pending.key);
+                .done(pending.fingerprint, today, pending.fate, pending.key);
             if let Err(error) = written {
                 self.pending.drain(..index);
                 return Err(error);
@@ -209,17 +226,36 @@ impl Records {
             if !keep && still_there(&confirmed) {
                 continue;
             }
-            self.finish_recovered(confirmed, keep, key);
+            let fate = if keep {
+                SourceFate::Kept
+            } else {
+                SourceFate::Gone
+            };
+            self.finish_recovered(confirmed, fate, key);
         }
         self.flush();
     }
 
+    /// A file that could not be removed before is gone now. Should that not be written, the file is
+    /// remembered in vain for a while.
+    pub fn removed_at_last(&mut self, fingerprint: Fingerprint) {
+        let written = self
+            .ledger
+            .done(fingerprint, today(), SourceFate::Gone, None);
+        self.note(written, "ledger.jsonl");
+    }
+
     /// As [`Records::finish`], for an upload of a former run: its history entry may be there.
-    pub fn finish_recovered(&mut self, confirmed: Confirmed, keep: bool, key: Option<KeyHash>) {
+    pub fn finish_recovered(
+        &mut self,
+        confirmed: Confirmed,
+        fate: SourceFate,
+        key: Option<KeyHash>,
+    ) {
         if self.history_has(&confirmed.entry) {
-            self.pend(confirmed, keep, key, true);
+            self.pend(confirmed, fate, key, true);
         } else {
-            self.finish(confirmed, keep, key);
+            self.finish(confirmed, fate, key);
         }
     }
 
@@ -265,18 +301,36 @@ impl Records {
     }
 }
 
-fn repairs(history: Repair, events: Repair, ledger: Damage) -> Repairs {
-    let mut repairs = Repairs::new();
-    for (name, dropped) in [
-        ("history.jsonl", history.dropped),
-        ("events.jsonl", events.dropped),
-        ("ledger.jsonl", ledger.dropped_bytes),
-    ] {
-        if dropped > 0 {
-            repairs.push((name, dropped));
+fn repairs(history: Repair, events: Repair, ledger: Damage) -> Vec<Repaired> {
+    let cut = |file, repair: Repair| {
+        (repair.dropped > 0).then_some(Repaired {
+            file,
+            dropped_bytes: repair.dropped,
+            bad_lines: 0,
+        })
+    };
+    [
+        cut("history.jsonl", history),
+        cut("events.jsonl", events),
+        Repaired::ledger(ledger),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+impl std::fmt::Display for Repaired {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` was damaged: ", self.file)?;
+        match (self.dropped_bytes, self.bad_lines) {
+            (bytes, 0) => write!(f, "{bytes} bytes at its end are dropped"),
+            (0, lines) => write!(f, "{lines} lines in it cannot be read and are dropped"),
+            (bytes, lines) => write!(
+                f,
+                "{bytes} bytes at its end and {lines} lines that cannot be read are dropped"
+            ),
         }
     }
-    repairs
 }
 
 /// Days since 1970.

@@ -223,6 +223,7 @@ fn resume(context: &mut Context<'_>, task: Task<'_>) -> Result<Option<Progress>,
     let bucket = context.client.bucket().to_owned();
     for stale in context.ledger.uploads_of(task.job, task.source_path) {
         let same = stale.fingerprint == task.fingerprint
+            && stale.size == task.file.identity().size
             && stale.key == task.key.as_str()
             && stale.bucket == bucket;
         if !same || stale.abort {

@@ -220,6 +220,18 @@ fn the_server_goes_away_and_comes_back_on_its_port() {
 }
 
 /// A server, a proxy in front of it, and a sample file.
+#[test]
+fn a_request_that_its_client_left_is_done_when_the_server_is_idle() {
+    let server = S3Server::start(S3Options::default());
+    let mut client = TcpStream::connect(server.address()).unwrap();
+    client
+        .write_all(b"HEAD /bucket/nothing HTTP/1.1\r\nhost: here\r\n\r\n")
+        .unwrap();
+    drop(client);
+    assert!(server.wait_until_idle(Duration::from_secs(30)));
+    assert_eq!(server.requests().len(), 1);
+}
+
 fn proxied() -> (S3Server, FaultProxy, tempfile::TempDir, std::path::PathBuf) {
     let server = S3Server::start(S3Options::default());
     let proxy = FaultProxy::start(server.address());

@@ -1,15 +1,21 @@
-//! The stored form: one JSON object a line.
+//! The stored form: one JSON object a line, the last field of which is a checksum of what stands
+//! before it. One flipped bit could otherwise make another file's hash, size or part size, which
+//! still reads well.
+
+use std::io;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use super::{Confirmed, Fingerprint, KeyHash, OpenUpload};
+use super::{Confirmed, Fingerprint, KeyHash, OpenUpload, SourceFate};
 use crate::record::HistoryEntry;
 use crate::upload::hash::hex;
 
 /// The version of the lines.
 pub const VERSION: u32 = 1;
 
-/// One line. Exactly one of the optional fields is there; `day` and `key` go with `done`.
+/// One line. Exactly one of the optional fields is there; `day`, `key` and `not_removed` go with
+/// `done`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Line {
     pub v: u32,
@@ -19,6 +25,8 @@ pub struct Line {
     pub day: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_removed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upload: Option<UploadLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,6 +73,33 @@ impl Line {
             ..Line::new()
         }
     }
+
+    /// With its checksum, without a newline.
+    pub fn sealed(&self) -> io::Result<Vec<u8>> {
+        let mut text = serde_json::to_vec(self)?;
+        // The closing brace.
+        text.pop();
+        let seal = seal_of(&text);
+        text.extend_from_slice(seal.as_bytes());
+        Ok(text)
+    }
+
+    /// `None`: not what [`Line::sealed`] wrote.
+    pub fn unsealed(text: &[u8]) -> Option<Line> {
+        let (fields, seal) = text.split_at_checked(text.len().checked_sub(SEAL_LENGTH)?)?;
+        if seal != seal_of(fields).as_bytes() {
+            return None;
+        }
+        serde_json::from_slice(text).ok()
+    }
+}
+
+/// `,"sum":"01234567"}`
+const SEAL_LENGTH: usize = 18;
+
+fn seal_of(fields: &[u8]) -> String {
+    let sum = hex(&Sha256::digest(fields)[..4]);
+    format!(",\"sum\":\"{sum}\"}}")
 }
 
 impl From<&OpenUpload> for UploadLine {
@@ -83,12 +118,20 @@ impl From<&OpenUpload> for UploadLine {
     }
 }
 
-/// A file is seen to. `day`: it is still in its place.
-pub fn done_line(fingerprint: &Fingerprint, day: Option<u32>, key: Option<KeyHash>) -> Line {
+/// A file is seen to. The day, and the key where it counts, are of files that are still in their
+/// place.
+pub fn done_line(
+    fingerprint: &Fingerprint,
+    day: u32,
+    fate: SourceFate,
+    key: Option<KeyHash>,
+) -> Line {
+    let in_place = fate != SourceFate::Gone;
     Line {
         done: Some(hex(fingerprint)),
-        day,
-        key: key.map(|key| hex(&key)),
+        day: in_place.then_some(day),
+        key: key.filter(|_| in_place).map(|key| hex(&key)),
+        not_removed: fate == SourceFate::NotRemoved,
         ..Line::new()
     }
 }

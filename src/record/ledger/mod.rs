@@ -12,33 +12,28 @@
 //! In memory a finished file is 24 bytes: its fingerprint, and when it was last met. Where names are
 //! changed, its key is another 24, so that no second file takes the key of one that is still there.
 
-use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::{HistoryEntry, JsonLines};
 use crate::config::model::{AfterUpload, Rotation};
-use crate::os::durable;
 use crate::source::file::Identity;
 
+mod compact;
 mod line;
 mod state;
 
 use line::{Line, UploadLine, done_line};
-use state::{Met, State, load};
+use state::{Done, Met, State, load};
 
 /// What tells one version of one file, sent to one destination, from any other: a hash over job,
 /// bucket, path, size and mtime. Not over inode or device, which change on a remount.
 pub type Fingerprint = [u8; 16];
 
-/// A fingerprint that no scan has met for this long is forgotten at a compaction.
-const FORGOTTEN_AFTER_DAYS: u32 = 90;
 /// How many confirmations are kept in memory when the disk stays full.
 const UNWRITTEN_LIMIT: usize = 2000;
-/// Compacted when the file is larger than this and mostly history.
-const COMPACT_FROM: u64 = 256 * 1024;
 
 /// A file as the ledger knows it.
 pub fn fingerprint(job: &str, destination: &str, path: &[u8], identity: Identity) -> Fingerprint {
@@ -97,6 +92,17 @@ pub struct Confirmed {
     pub entry: HistoryEntry,
 }
 
+/// What has become of a source file whose upload is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceFate {
+    /// Deleted, moved or replaced by another: nothing needs to be remembered.
+    Gone,
+    /// In its place, as the job wants it.
+    Kept,
+    /// In its place because it could not be deleted or moved: that is tried again.
+    NotRemoved,
+}
+
 /// The ledger of a state directory.
 #[derive(Debug)]
 pub struct Ledger {
@@ -126,12 +132,18 @@ impl Ledger {
             dropped_bytes: repair.dropped,
             bad_lines,
         };
-        let ledger = Ledger {
+        let mut ledger = Ledger {
             path,
             file,
             state,
             size,
         };
+        if bad_lines > 0
+            && let Err(error) = ledger.compact()
+        {
+            // What is damaged will be found, and told, at the next start again.
+            log::warn!("cannot compact the ledger: {error}");
+        }
         Ok((ledger, damage))
     }
 
@@ -166,6 +178,12 @@ impl Ledger {
         &self.state.confirmed
     }
 
+    /// Whether the file is uploaded and should have been deleted or moved, which did not work.
+    pub fn is_not_removed(&self, fingerprint: &Fingerprint) -> bool {
+        let done = self.state.done.get(fingerprint);
+        done.is_some_and(|done| done.not_removed)
+    }
+
     /// How many files are remembered.
     pub fn remembered(&self) -> usize {
         self.state.done.len()
@@ -187,31 +205,33 @@ impl Ledger {
         self.append(&Line::confirmed(confirmed))
     }
 
-    /// History and source file have been seen to. `keep`: the file is still there, so it has to be
-    /// known as done; otherwise nothing of it needs to be remembered.
-    /// `key` is given where the job changes names.
+    /// History and source file have been seen to. `key` is given where the job changes names.
     pub fn done(
         &mut self,
         fingerprint: Fingerprint,
         today: u32,
-        keep: bool,
+        fate: SourceFate,
         key: Option<KeyHash>,
     ) -> io::Result<()> {
         self.state
             .confirmed
             .retain(|confirmed| confirmed.fingerprint != fingerprint);
-        if keep {
-            let met = Met {
-                day: today,
-                walk: 0,
+        if fate == SourceFate::Gone {
+            self.state.done.remove(&fingerprint);
+        } else {
+            let done = Done {
+                met: Met {
+                    day: today,
+                    walk: 0,
+                },
+                not_removed: fate == SourceFate::NotRemoved,
             };
-            self.state.done.insert(fingerprint, met);
+            self.state.done.insert(fingerprint, done);
             if let Some(key) = key {
                 self.state.keys.insert(key, fingerprint);
             }
         }
-        let line = done_line(&fingerprint, keep.then_some(today), key.filter(|_| keep));
-        self.append(&line)
+        self.append(&done_line(&fingerprint, today, fate, key))
     }
 
     /// Writes down a multipart upload, on the disk before its first part.
@@ -299,68 +319,8 @@ impl Ledger {
         self.file.sync()
     }
 
-    /// Rewrites the file without what is over, when that is most of it. To be called only when
-    /// every job's folder has been walked, since that is what tells which files are still there.
-    pub fn compact_if_worthwhile(&mut self, today: u32) -> io::Result<()> {
-        let needed = 64 * self.state.done.len() as u64;
-        if self.size < COMPACT_FROM || self.size < 2 * needed {
-            return Ok(());
-        }
-        let state = &mut self.state;
-        state
-            .done
-            .retain(|_, met| today.saturating_sub(met.day) <= FORGOTTEN_AFTER_DAYS);
-        let done = &state.done;
-        state.keys.retain(|_, holder| done.contains_key(holder));
-        self.compact()
-    }
-
-    fn compact(&mut self) -> io::Result<()> {
-        let file = durable::create_beside(&self.path)?;
-        let mut writer = io::BufWriter::with_capacity(16 * 1024, file);
-        let mut size = 0;
-        let mut write = |line: &Line| -> io::Result<()> {
-            let mut text = serde_json::to_vec(line)?;
-            text.push(b'\n');
-            size += text.len() as u64;
-            writer.write_all(&text)
-        };
-        let keys: HashMap<&Fingerprint, &KeyHash> = self
-            .state
-            .keys
-            .iter()
-            .map(|(key, holder)| (holder, key))
-            .collect();
-        for (fingerprint, met) in &self.state.done {
-            let key = keys.get(fingerprint).map(|key| **key);
-            write(&done_line(fingerprint, Some(met.day), key))?;
-        }
-        for open in &self.state.uploads {
-            write(&Line {
-                upload: Some(UploadLine::from(open)),
-                ..Line::new()
-            })?;
-            if open.abort {
-                write(&Line {
-                    abort: Some(open.token.clone()),
-                    ..Line::new()
-                })?;
-            }
-        }
-        for confirmed in &self.state.confirmed {
-            write(&Line::confirmed(confirmed))?;
-        }
-        let file = writer
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
-        durable::commit(file, &self.path)?;
-        (self.file, _) = JsonLines::open(&self.path, unlimited())?;
-        self.size = size;
-        Ok(())
-    }
-
     fn append(&mut self, line: &Line) -> io::Result<()> {
-        let text = serde_json::to_vec(line)?;
+        let text = line.sealed()?;
         self.size += text.len() as u64 + 1;
         self.file.append(&text)
     }

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::line::{Line, VERSION};
 use super::{Confirmed, Fingerprint, KeyHash, OpenUpload};
 use crate::record::MAX_LINE;
+use crate::record::read::salvage;
 
 /// When a finished file was last met in its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,9 +19,17 @@ pub struct Met {
     pub walk: u32,
 }
 
+/// What is remembered of a finished file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    pub met: Met,
+    /// It is still there because it could not be deleted or moved.
+    pub not_removed: bool,
+}
+
 #[derive(Debug, Default)]
 pub struct State {
-    pub done: HashMap<Fingerprint, Met>,
+    pub done: HashMap<Fingerprint, Done>,
     /// Whose object a key is, by the key's hash.
     pub keys: HashMap<KeyHash, Fingerprint>,
     pub uploads: Vec<OpenUpload>,
@@ -46,8 +55,9 @@ pub fn load(path: &Path) -> io::Result<(State, u64, u64)> {
         }
         size += read as u64;
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
-        let understood = !text.is_empty() && state.apply(text).is_some();
-        bad_lines += u64::from(!understood);
+        let (record, intact) = salvage(text);
+        let understood = record.is_some_and(|record| state.apply(record).is_some());
+        bad_lines += u64::from(!(understood && intact));
     }
 }
 
@@ -55,8 +65,8 @@ impl State {
     /// Whether the file is done; notes when it was met.
     pub fn meet(&mut self, fingerprint: &Fingerprint, now: Met) -> bool {
         match self.done.get_mut(fingerprint) {
-            Some(met) => {
-                *met = now;
+            Some(done) => {
+                done.met = now;
                 true
             }
             None => self.is_confirmed(fingerprint),
@@ -71,14 +81,14 @@ impl State {
     /// Whether `key` is the object of another file that was met in `walk`.
     pub fn is_taken(&self, key: &KeyHash, by_other_than: &Fingerprint, walk: u32) -> bool {
         self.keys.get(key).is_some_and(|holder| {
-            let met = self.done.get(holder);
-            holder != by_other_than && met.is_some_and(|met| met.walk == walk)
+            let done = self.done.get(holder);
+            holder != by_other_than && done.is_some_and(|done| done.met.walk == walk)
         })
     }
 
-    /// `None`: the line is none of ours. A line of a later version is left alone as well.
+    /// `None`: the line is none of ours, or damaged.
     fn apply(&mut self, text: &[u8]) -> Option<()> {
-        let line: Line = serde_json::from_slice(text).ok()?;
+        let line = Line::unsealed(text)?;
         if line.v != VERSION {
             return None;
         }
@@ -88,8 +98,17 @@ impl State {
                 .retain(|known| known.fingerprint != fingerprint);
             self.uploads
                 .retain(|open| open.abort || open.fingerprint != fingerprint);
-            if let Some(day) = line.day {
-                self.done.insert(fingerprint, Met { day, walk: 0 });
+            match line.day {
+                Some(day) => {
+                    let done = Done {
+                        met: Met { day, walk: 0 },
+                        not_removed: line.not_removed,
+                    };
+                    self.done.insert(fingerprint, done);
+                }
+                None => {
+                    self.done.remove(&fingerprint);
+                }
             }
             if let Some(key) = line.key {
                 self.keys.insert(unhex(&key)?, fingerprint);

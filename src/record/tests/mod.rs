@@ -1,6 +1,7 @@
 mod files;
 mod follow;
 mod formats;
+mod ledger;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};

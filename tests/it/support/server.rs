@@ -88,6 +88,9 @@ struct Shared {
 struct State {
     requests: Vec<Request>,
     connections: u64,
+    /// Connections that have ended, and requests that the server is at work on.
+    ended: u64,
+    in_service: u64,
     rules: Vec<Rule>,
     /// How many more requests are served before the server goes away by itself.
     lifetime: Option<usize>,
@@ -176,6 +179,26 @@ impl S3Server {
     /// How many connections were ever accepted.
     pub fn connections(&self) -> u64 {
         self.shared.lock().connections
+    }
+
+    /// Waits until every byte that clients have sent so far is dealt with and every
+    /// connection is over; false when `limit` passes first. For after a client's end.
+    pub fn wait_until_idle(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let before = self.connections();
+        // Connections are accepted in order: after this one, all that came before it are.
+        drop(std::net::TcpStream::connect(self.address));
+        let mut state = self.shared.lock();
+        while state.connections == before || state.ended < state.connections || state.in_service > 0
+        {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.shared.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(|e| e.into_inner()).0;
+        }
+        true
     }
 
     /// Waits until `count` requests match; false when `limit` passes first.
@@ -318,14 +341,20 @@ async fn accept(
             state.connections += 1;
             state.connections
         };
+        let accepted = Arc::clone(&shared);
         let (service, shared) = (service.clone(), Arc::clone(&shared));
         let handler = hyper::service::service_fn(move |request| {
             handle(request, connection_id, service.clone(), Arc::clone(&shared))
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .serve_connection(TokioIo::new(socket), handler);
+        let shared = Arc::clone(&accepted);
         // The error of a connection is the client's business; a hang-up is one on purpose.
-        tokio::spawn(async { drop(connection.await) });
+        tokio::spawn(async move {
+            drop(connection.await);
+            shared.lock().ended += 1;
+            shared.changed.notify_all();
+        });
     }
 }
 
@@ -339,7 +368,7 @@ async fn handle(
         return Err("the server is going away".into());
     };
     let reply = match failure {
-        None => Ok(service.call(request.map(s3s::Body::from)).await?),
+        None => serve_to_the_end(request, service, Arc::clone(&shared)).await,
         Some(failure) => fail(failure, request, service).await,
     };
     if let Ok(reply) = &reply {
@@ -347,6 +376,23 @@ async fn handle(
         shared.changed.notify_all();
     }
     reply
+}
+
+/// As S3 does, finishes what has begun also when the client is gone meanwhile: a Complete
+/// that is cancelled half-way would leave neither an upload nor an object.
+async fn serve_to_the_end(
+    request: hyper::Request<Incoming>,
+    service: S3Service,
+    shared: Arc<Shared>,
+) -> Reply {
+    shared.lock().in_service += 1;
+    let work = tokio::spawn(async move {
+        let reply = service.call(request.map(s3s::Body::from)).await;
+        shared.lock().in_service -= 1;
+        shared.changed.notify_all();
+        reply
+    });
+    Ok(work.await??)
 }
 
 /// Notes the request and picks the rule that it meets; `None` when the lifetime is over.
