@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use super::answer::{self, ErrorAnswer};
+use crate::transport::Stopped;
 
 /// What a failure means for the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -284,13 +285,15 @@ fn judge(error: &io::Error) -> (Class, &'static str, &'static str) {
         if let Some(nested) = inner.downcast_ref::<io::Error>() {
             return judge(nested);
         }
+        if inner.is::<Stopped>() {
+            return (Class::Stopped, "Stopped", LATER);
+        }
     }
     // A failed look-up has no kind of its own in std.
     if error.to_string().contains("failed to lookup address") {
         return (Class::Connection, "HostNotFound", NAME);
     }
     let code = match error.kind() {
-        io::ErrorKind::Interrupted => return (Class::Stopped, "Stopped", LATER),
         io::ErrorKind::ConnectionRefused => "ConnectionRefused",
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "ConnectionReset",
         io::ErrorKind::UnexpectedEof => "ConnectionClosed",
@@ -433,11 +436,7 @@ mod tests {
                 Class::Connection,
                 "HostNotFound",
             ),
-            (
-                io::Error::new(io::ErrorKind::Interrupted, "stopped by a signal"),
-                Class::Stopped,
-                "Stopped",
-            ),
+            (io::Error::other(Stopped), Class::Stopped, "Stopped"),
             (
                 io::Error::other(rustls::Error::InvalidCertificate(
                     rustls::CertificateError::UnknownIssuer,

@@ -14,4 +14,5 @@ mod loop_and_signals;
 mod main_job;
 mod records;
 mod retries;
+mod stalls;
 mod support;
