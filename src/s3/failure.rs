@@ -232,7 +232,8 @@ pub fn from_answer(
         Some((_, class, hint)) => (*class, Some(*hint)),
         None => by_status(judged),
     };
-    let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
+    let header = |name: &str| Some(bounded(headers.get(name)?.to_str().ok()?, WORD_LIMIT));
+    let word = |text: String| Some(bounded(&text, WORD_LIMIT)).filter(|word| !word.is_empty());
     let message = match (message.is_empty(), status) {
         (false, _) => one_line(&message),
         (true, 200..=299) => "the answer is not one that S3 gives".to_owned(),
@@ -241,17 +242,15 @@ pub fn from_answer(
     Failure {
         class,
         operation,
-        code: Some(code).filter(|code| !code.is_empty()),
+        code: word(code),
         http_status: Some(status),
-        request_id: Some(request_id)
-            .filter(|id| !id.is_empty())
-            .or_else(|| header("x-amz-request-id")),
+        request_id: word(request_id).or_else(|| header("x-amz-request-id")),
         message,
         hint,
         retry_after: header("retry-after")
             .and_then(|value| value.trim().parse().ok())
             .map(Duration::from_secs),
-        region: header("x-amz-bucket-region").or(Some(region).filter(|region| !region.is_empty())),
+        region: header("x-amz-bucket-region").or_else(|| word(region)),
         on_reused_connection: false,
     }
 }
@@ -344,15 +343,23 @@ fn innermost(error: &io::Error) -> String {
     }
 }
 
+/// The longest sentence and the longest word that are taken over from a server, in characters: a
+/// code of a megabyte would be an event that no file of events takes.
+const LINE_LIMIT: usize = 300;
+const WORD_LIMIT: usize = 100;
+
 /// What a server says ends up in events and logs: one line of bounded length, no control bytes.
 fn one_line(text: &str) -> String {
-    const LIMIT: usize = 300;
+    bounded(text, LINE_LIMIT)
+}
+
+fn bounded(text: &str, limit: usize) -> String {
     let mut line: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LIMIT)
+        .take(limit)
         .collect();
-    if text.chars().count() > LIMIT {
+    if text.chars().nth(limit).is_some() {
         line.push('…');
     }
     line
@@ -463,5 +470,12 @@ mod tests {
         let failure = from_answer("PutObject", 400, &http::HeaderMap::new(), body.as_bytes());
         assert!(failure.message.chars().count() < 310);
         assert!(failure.message.starts_with("a bc"));
+
+        let long = "c".repeat(5000);
+        let body = format!("<Error><Code>{long}</Code><Region>{long}</Region></Error>");
+        let failure = from_answer("PutObject", 400, &http::HeaderMap::new(), body.as_bytes());
+        for word in [failure.code, failure.region] {
+            assert!(word.is_some_and(|word| word.chars().count() < 110));
+        }
     }
 }
