@@ -9,6 +9,7 @@
 )]
 
 mod configuration;
+mod faults;
 mod faults_of_answers;
 mod harness;
 mod loop_and_signals;
