@@ -8,10 +8,12 @@
     reason = "servers need threads and deadlines need a clock; the product's rule is not theirs"
 )]
 
+mod clock;
 mod configuration;
 mod faults;
 mod faults_of_answers;
 mod harness;
+mod hostile;
 mod loop_and_signals;
 mod main_job;
 mod records;
