@@ -248,4 +248,51 @@ mod tests {
         assert!(parts(b"<!DOCTYPE a><a/>").is_err());
         assert!(parts(b"<ListPartsResult><Part>").is_err());
     }
+
+    /// Pieces of answers in any order, and bytes between them.
+    fn soup() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+        use proptest::prelude::*;
+        let piece = prop::sample::select(vec![
+            "<?xml version=\"1.0\"?>",
+            "<ListPartsResult>",
+            "</ListPartsResult>",
+            "<Part><PartNumber>3</PartNumber><Size>7</Size>",
+            "</Part>",
+            "<Error><Code>",
+            "</Code></Error>",
+            "<Upload/>",
+            "<IsTruncated>true</IsTruncated>",
+            "<![CDATA[",
+            "]]>",
+            "<!-- ",
+            "-->",
+            "<!DOCTYPE a [",
+            "&#0;",
+            "&amp;",
+            "&lol;",
+            "&#xffffffffff;",
+            "<a b='c' b=\"",
+            "<:>",
+            "</",
+        ]);
+        let bytes = prop::collection::vec(any::<u8>(), 0..8);
+        let part = prop_oneof![piece.prop_map(|text| text.as_bytes().to_vec()), bytes];
+        prop::collection::vec(part, 0..20).prop_map(|parts| parts.concat())
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, cases: 3000, ..Default::default() })]
+
+        #[test]
+        fn anything_at_all_is_read_without_a_panic(xml in soup()) {
+            let _ = (error(&xml), root(&xml), text_at(&xml, &["Error", "Code"]), uploads(&xml));
+            if let Ok(page) = parts(&xml) {
+                let mut numbers: Vec<_> = page.parts.iter().map(|part| part.number).collect();
+                numbers.sort_unstable();
+                numbers.dedup();
+                assert_eq!(numbers.len(), page.parts.len());
+                assert!(!numbers.contains(&0));
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use super::answer::{self, ErrorAnswer};
+use crate::transport::Stopped;
 
 /// What a failure means for the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,7 +233,8 @@ pub fn from_answer(
         Some((_, class, hint)) => (*class, Some(*hint)),
         None => by_status(judged),
     };
-    let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
+    let header = |name: &str| Some(bounded(headers.get(name)?.to_str().ok()?, WORD_LIMIT));
+    let word = |text: String| Some(bounded(&text, WORD_LIMIT)).filter(|word| !word.is_empty());
     let message = match (message.is_empty(), status) {
         (false, _) => one_line(&message),
         (true, 200..=299) => "the answer is not one that S3 gives".to_owned(),
@@ -241,17 +243,15 @@ pub fn from_answer(
     Failure {
         class,
         operation,
-        code: Some(code).filter(|code| !code.is_empty()),
+        code: word(code),
         http_status: Some(status),
-        request_id: Some(request_id)
-            .filter(|id| !id.is_empty())
-            .or_else(|| header("x-amz-request-id")),
+        request_id: word(request_id).or_else(|| header("x-amz-request-id")),
         message,
         hint,
         retry_after: header("retry-after")
             .and_then(|value| value.trim().parse().ok())
             .map(Duration::from_secs),
-        region: header("x-amz-bucket-region").or(Some(region).filter(|region| !region.is_empty())),
+        region: header("x-amz-bucket-region").or_else(|| word(region)),
         on_reused_connection: false,
     }
 }
@@ -285,13 +285,15 @@ fn judge(error: &io::Error) -> (Class, &'static str, &'static str) {
         if let Some(nested) = inner.downcast_ref::<io::Error>() {
             return judge(nested);
         }
+        if inner.is::<Stopped>() {
+            return (Class::Stopped, "Stopped", LATER);
+        }
     }
     // A failed look-up has no kind of its own in std.
     if error.to_string().contains("failed to lookup address") {
         return (Class::Connection, "HostNotFound", NAME);
     }
     let code = match error.kind() {
-        io::ErrorKind::Interrupted => return (Class::Stopped, "Stopped", LATER),
         io::ErrorKind::ConnectionRefused => "ConnectionRefused",
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "ConnectionReset",
         io::ErrorKind::UnexpectedEof => "ConnectionClosed",
@@ -342,15 +344,23 @@ fn innermost(error: &io::Error) -> String {
     }
 }
 
+/// The longest sentence and the longest word that are taken over from a server, in characters: a
+/// code of a megabyte would be an event that no file of events takes.
+const LINE_LIMIT: usize = 300;
+const WORD_LIMIT: usize = 100;
+
 /// What a server says ends up in events and logs: one line of bounded length, no control bytes.
 fn one_line(text: &str) -> String {
-    const LIMIT: usize = 300;
+    bounded(text, LINE_LIMIT)
+}
+
+fn bounded(text: &str, limit: usize) -> String {
     let mut line: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LIMIT)
+        .take(limit)
         .collect();
-    if text.chars().count() > LIMIT {
+    if text.chars().nth(limit).is_some() {
         line.push('…');
     }
     line

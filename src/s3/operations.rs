@@ -25,6 +25,9 @@ const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
 /// The user metadata that tells our object from anybody else's.
 const TOKEN_HEADER: &str = "x-amz-meta-s3ferry-token";
 
+const NOT_S3: &str =
+    "something on the way answers in S3's place: log in to the network, set `proxy`, or use TLS";
+
 /// S3's name for a multipart upload, as S3 gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadId(pub String);
@@ -76,7 +79,9 @@ impl Client {
         };
         let extra = creation_headers(options)?;
         let payload = Payload::Stream(body);
-        let answer = self.send(&operation("PutObject", key, command, extra, payload))?;
+        let name = "PutObject";
+        let answer = self.send(&operation(name, key, command, extra, payload))?;
+        confirmed_by_s3(name, &answer)?;
         Ok(receipt(&answer))
     }
 
@@ -120,13 +125,9 @@ impl Client {
             multipart: Some(Multipart::new(number, &id)),
         };
         let payload = Payload::Stream(body);
-        let answer = self.send(&operation(
-            "UploadPart",
-            key,
-            command,
-            HeaderMap::new(),
-            payload,
-        ))?;
+        let name = "UploadPart";
+        let answer = self.send(&operation(name, key, command, HeaderMap::new(), payload))?;
+        confirmed_by_s3(name, &answer)?;
         Ok(answer.header("etag").unwrap_or_default())
     }
 
@@ -325,6 +326,21 @@ fn receipt(answer: &Answer) -> Receipt {
             .header("x-amz-version-id")
             .filter(|version| version != "null"),
     }
+}
+
+/// A 200 alone is no confirmation: the log-in page of a network is one, too. S3 names the object's
+/// ETag, and itself in a request id.
+fn confirmed_by_s3(name: &'static str, answer: &Answer) -> Result<(), Failure> {
+    if ["etag", "x-amz-request-id"]
+        .iter()
+        .any(|header| answer.headers.contains_key(*header))
+    {
+        return Ok(());
+    }
+    Err(Failure {
+        hint: Some(NOT_S3),
+        ..failure::from_answer(name, 200, &answer.headers, &answer.body)
+    })
 }
 
 fn malformed(name: &'static str, error: Malformed) -> Failure {

@@ -96,4 +96,15 @@ mod tests {
         assert!(!explains("NoSuchBucket", hour, Duration::ZERO));
         assert!(!explains("AccessDenied", Duration::MINUTE, Duration::ZERO));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_date_of_any_text_does_not_panic(
+            text in "([A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{1,6} [0-9:]{4,9} GMT)|.{0,40}",
+            seconds in -300_000_000_000_i64..250_000_000_000,
+        ) {
+            let sent = OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+            let _ = observe(Some(&text), false, sent, StdDuration::from_secs(1));
+        }
+    }
 }

@@ -124,9 +124,15 @@ impl Walk<'_> {
             return Ok(());
         }
         self.ancestors.push(own);
-        let entries = Dir::read_from(&folder)?;
+        let result = self.entries(&folder, relative);
+        // Also after an error: a folder left in here would count towards the depth of all others.
+        self.ancestors.pop();
+        result
+    }
+
+    fn entries(&mut self, folder: &OwnedFd, relative: &mut Vec<u8>) -> io::Result<()> {
         let prefix = relative.len();
-        for entry in entries {
+        for entry in Dir::read_from(folder)? {
             if (self.stop)() {
                 return Ok(());
             }
@@ -139,10 +145,9 @@ impl Walk<'_> {
                 relative.push(b'/');
             }
             relative.extend_from_slice(name);
-            self.entry(&folder, name, entry.file_type(), relative);
+            self.entry(folder, name, entry.file_type(), relative);
             relative.truncate(prefix);
         }
-        self.ancestors.pop();
         Ok(())
     }
 

@@ -119,9 +119,25 @@ fn proxy_of(choice: &ProxyChoice) -> Result<Option<ureq::Proxy>, TransportError>
     }
 }
 
-/// How a wait that TERM ended is told apart from a failing network.
+/// TERM or INT ended a wait. Not `ErrorKind::Interrupted`: everything that reads or writes to an
+/// end takes that for an invitation to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("stopped by a signal")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
 fn stopped() -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::Interrupted, "stopped by a signal")
+    std::io::Error::other(Stopped)
+}
+
+fn is_stop(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Stopped>())
 }
 
 /// ureq's resolver without its limit, which it keeps with a thread. A look-up cannot be woken by

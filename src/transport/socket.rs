@@ -16,7 +16,7 @@ use ureq::unversioned::transport::{
 use ureq::{Error, Timeout};
 
 use super::pace::Pace;
-use super::stopped;
+use super::{is_stop, stopped};
 use crate::clock;
 use crate::os::signals::{Signals, Woken};
 
@@ -51,9 +51,7 @@ impl SocketConnector {
             let share = left / u32::try_from(addresses - index).unwrap_or(1);
             match self.connect_one(*address, now + share.min(Duration::from_secs(3600))) {
                 Ok(stream) => return Ok(stream),
-                Err(Error::Io(error)) if error.kind() == io::ErrorKind::Interrupted => {
-                    return Err(Error::Io(error));
-                }
+                Err(Error::Io(error)) if is_stop(&error) => return Err(Error::Io(error)),
                 Err(error) => last = error,
             }
         }

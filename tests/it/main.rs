@@ -8,12 +8,17 @@
     reason = "servers need threads and deadlines need a clock; the product's rule is not theirs"
 )]
 
+mod clock;
 mod configuration;
+mod faults;
+mod faults_of_answers;
 mod harness;
+mod hostile;
 mod loop_and_signals;
 mod main_job;
 mod permissions;
 mod readme;
 mod records;
 mod retries;
+mod stalls;
 mod support;

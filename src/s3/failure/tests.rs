@@ -1,5 +1,3 @@
-//! Which kind a failure is of, case by case.
-
 use super::*;
 
 #[test]
@@ -76,11 +74,7 @@ fn transport_errors_are_named_through_their_wrapping() {
             Class::Connection,
             "HostNotFound",
         ),
-        (
-            io::Error::new(io::ErrorKind::Interrupted, "stopped by a signal"),
-            Class::Stopped,
-            "Stopped",
-        ),
+        (io::Error::other(Stopped), Class::Stopped, "Stopped"),
         (
             io::Error::other(rustls::Error::InvalidCertificate(
                 rustls::CertificateError::UnknownIssuer,
@@ -107,4 +101,11 @@ fn what_a_server_says_is_bounded_and_one_line() {
     let failure = from_answer("PutObject", 400, &http::HeaderMap::new(), body.as_bytes());
     assert!(failure.message.chars().count() < 310);
     assert!(failure.message.starts_with("a bc"));
+
+    let long = "c".repeat(5000);
+    let body = format!("<Error><Code>{long}</Code><Region>{long}</Region></Error>");
+    let failure = from_answer("PutObject", 400, &http::HeaderMap::new(), body.as_bytes());
+    for word in [failure.code, failure.region] {
+        assert!(word.is_some_and(|word| word.chars().count() < 110));
+    }
 }

@@ -8,3 +8,4 @@ pub mod proxy;
 pub mod running;
 pub mod scripted;
 pub mod server;
+pub mod tls;

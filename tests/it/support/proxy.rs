@@ -32,6 +32,10 @@ pub enum Plan {
     TrickleAnswer(Duration),
     /// The answer ends, in good order, after this many bytes.
     TruncateAnswer(u64),
+    /// After this many bytes of the answer, nothing more of it comes, and the connection stays.
+    StallAnswer(u64),
+    /// Everything that the server sends comes twice.
+    DuplicateAnswer,
     /// The server carries the request out and answers; the client sees a reset instead.
     SwallowAnswer,
     /// An answer passes; the next request on the same connection is met by a close, as when a
@@ -349,6 +353,11 @@ impl Connection {
                     self.end_in_order();
                 }
             }
+            Plan::StallAnswer(limit) => {
+                let kept = answer.len().min(limit.saturating_sub(before) as usize);
+                self.give(&answer[..kept]);
+            }
+            Plan::DuplicateAnswer => self.give(&[answer, answer].concat()),
             _ => self.give(answer),
         }
     }

@@ -146,6 +146,10 @@ impl ScriptedServer {
         format!("http://{}", self.address)
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub fn requests(&self) -> Vec<Seen> {
         lock(&self.shared.seen).clone()
     }
