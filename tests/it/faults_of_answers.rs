@@ -88,7 +88,7 @@ fn an_answer_without_end_is_not_kept_in_memory() {
         ("declared", declared, "a"),
         ("refused", refused, "a"),
         ("streamed", streamed, "<a>"),
-        ("chunked", chunked, "1\r\na\r\n"),
+        ("chunked", chunked, "8\r\naaaaaaaa\r\n"),
         ("a status line", "", "HTTP/1.1"),
         (
             "headers",
@@ -97,7 +97,7 @@ fn an_answer_without_end_is_not_kept_in_memory() {
         ),
         ("one header", "HTTP/1.1 200 OK\r\nx-filler: ", "a"),
         ("a chunk size", chunked, "0"),
-        ("white space", chunked, "1\r\n \r\n"),
+        ("white space", chunked, "8\r\n        \r\n"),
     ];
     std::thread::scope(|scope| {
         for (name, head, block) in cases {
@@ -110,7 +110,7 @@ fn an_answer_without_end_is_not_kept_in_memory() {
                 assert!(agent.history().is_empty(), "{name}: {output:#?}");
                 let sent = server.sent.load(SeqCst);
                 assert!(sent < 256 << 20, "{name}: {sent} bytes were listened to");
-                assert!(output.took < Duration::from_secs(25), "{name}: {output:#?}");
+                assert!(output.took < Duration::from_secs(60), "{name}: {output:#?}");
             });
         }
     });
