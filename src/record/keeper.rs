@@ -51,8 +51,8 @@ pub struct Records {
     ledger: Ledger,
     pending: Vec<Pending>,
     pending_since: Option<Instant>,
-    /// The state directory could not be written, and that has been said.
-    failing: bool,
+    /// What of the state directory could not be written, which has been said.
+    failing: Vec<&'static str>,
 }
 
 /// What the opening repaired in one file.
@@ -80,7 +80,7 @@ impl Records {
             ledger,
             pending: Vec::new(),
             pending_since: None,
-            failing: false,
+            failing: Vec::new(),
         };
         Ok((records, repairs(history_repair, events_repair, damage)))
     }
@@ -180,6 +180,11 @@ impl Records {
         }
         self.pending_since = None;
         let written = self.write_pending();
+        if written.is_ok() {
+            // All of them have been written to just now.
+            self.note(Ok(()), "ledger.jsonl");
+            self.note(Ok(()), "history.jsonl");
+        }
         self.note(written, "the state directory");
     }
 
@@ -277,27 +282,31 @@ impl Records {
             .is_ok_and(|(found, _)| !found.is_empty())
     }
 
-    /// Says once that the state directory fails, and once that it works again.
-    fn note(&mut self, result: io::Result<()>, what: &str) {
+    /// Says once that the state directory fails, and once that all of it works again: events may be
+    /// written while no fsync succeeds.
+    fn note(&mut self, result: io::Result<()>, what: &'static str) {
+        let was_failing = self.is_failing();
         match result {
-            Ok(()) if self.failing => {
-                self.failing = false;
-                log::warn!("the state directory can be written again");
+            Ok(()) => self.failing.retain(|failing| *failing != what),
+            Err(error) => {
+                if !was_failing {
+                    log::error!(
+                        "cannot write {what}: {error}; uploads go on, nothing is deleted or moved until it can"
+                    );
+                }
+                if !self.failing.contains(&what) {
+                    self.failing.push(what);
+                }
             }
-            Ok(()) => {}
-            Err(error) if !self.failing => {
-                self.failing = true;
-                log::error!(
-                    "cannot write {what}: {error}; uploads go on, nothing is deleted or moved until it can"
-                );
-            }
-            Err(_) => {}
+        }
+        if was_failing && !self.is_failing() {
+            log::warn!("the state directory can be written again");
         }
     }
 
-    /// Whether the last write to the state directory failed.
+    /// Whether the last write to one of the files failed.
     pub fn is_failing(&self) -> bool {
-        self.failing
+        !self.failing.is_empty()
     }
 }
 

@@ -27,7 +27,7 @@ const MANY: &str = "sendto";
 /// Bytes; a body is sent in larger pieces.
 const SMALL: usize = 8 * 1024;
 /// How many of the large ones are taken.
-const SPREAD: usize = 50;
+const SPREAD: usize = 25;
 
 #[test]
 fn a_kill_before_any_system_call_loses_nothing() {

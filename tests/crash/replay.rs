@@ -31,7 +31,7 @@ fn a_ledger_cut_anywhere_in_its_tail_loads_and_says_so() {
 }
 
 #[test]
-fn a_flipped_bit_anywhere_in_the_ledger_is_fine() {
+fn a_flipped_bit_anywhere_in_the_ledger_is_told() {
     let ledger = real_ledger();
     for (at, bit) in places(&ledger, FLIPS) {
         let damage = load(&flipped(&ledger, at, bit));

@@ -212,6 +212,11 @@ impl Scenario {
         })
     }
 
+    /// How many there were so far.
+    pub fn requests(&self) -> usize {
+        self.server.requests().len()
+    }
+
     fn run_to_the_end(&self, what: &str) -> Result<(), String> {
         let ending = strace::plain(self.folder(), &self.config());
         match ending.code {
