@@ -116,7 +116,8 @@ fn progress_line(path: &str, sent: u64, size: u64, rate: u64, width: usize) -> S
         .unwrap_or(100);
     let left = match size.saturating_sub(sent).checked_div(rate) {
         Some(seconds) => format!("{} left", human_duration(Duration::from_secs(seconds))),
-        None => "stalled".to_owned(),
+        // Nothing to tell yet, or nothing moves.
+        None => "-".to_owned(),
     };
     let figures = format!(
         " {percent:>3} %  {} of {}  {}  {left}",
@@ -149,7 +150,7 @@ mod tests {
             assert!(line.contains(part), "{part} in {line}");
         }
         assert!(line.chars().count() <= 80, "{line}");
-        assert!(progress_line("/a", 0, 10, 0, 80).contains("stalled"));
+        assert!(progress_line("/a", 0, 10, 0, 80).ends_with("0 B/s  -"));
         assert!(progress_line("/a", 0, 0, 5, 80).contains("100 %"));
     }
 }

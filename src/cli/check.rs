@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::arguments::{Form, Invocation};
-use super::{complain, exit, load_config, problems_of_machine, refuse};
+use super::{code_of, complain, exit, load_config, problems_of_machine, refuse};
 use crate::config::Config;
 use crate::config::model::{Job, ObjectOptions};
 use crate::credentials::Provider;
@@ -156,14 +156,6 @@ fn check_job(job: &Job, signals: &Arc<Signals>, offline: bool, out: &mut Output)
             });
             code_of(&failure)
         }
-    }
-}
-
-fn code_of(failure: &Failure) -> u8 {
-    match failure.class {
-        Class::Blocked | Class::Credentials | Class::ThisFile => exit::REFUSED,
-        Class::Stopped => exit::OK,
-        _ => exit::TRY_AGAIN,
     }
 }
 

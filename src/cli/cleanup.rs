@@ -8,7 +8,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::arguments::Invocation;
-use super::{complain, exit, load_usable_config};
+use super::{code_of, complain, exit, load_usable_config};
 use crate::clock;
 use crate::config::Config;
 use crate::config::model::Job;
@@ -59,9 +59,9 @@ pub fn run(invocation: &Invocation) -> u8 {
         .iter()
         .filter(|job| invocation.jobs.is_empty() || invocation.jobs.contains(&job.name));
     for job in wanted {
-        if let Err(message) = clean(job, &signals, &mut ledger, invocation.older_than) {
+        if let Err((found, message)) = clean(job, &signals, &mut ledger, invocation.older_than) {
             complain(&format!("s3ferry: job `{}`: {message}", job.name));
-            code = exit::REFUSED;
+            code = found;
         }
     }
     code
@@ -80,11 +80,15 @@ fn clean(
     signals: &Arc<Signals>,
     ledger: &mut Ledger,
     older_than: Duration,
-) -> Result<(), String> {
-    let mut client = Client::new(job, signals).map_err(|error| error.to_string())?;
-    let explain = |failure: Failure| match failure.hint {
-        Some(hint) => format!("{failure}; {hint}"),
-        None => failure.to_string(),
+) -> Result<(), (u8, String)> {
+    let mut client =
+        Client::new(job, signals).map_err(|error| (exit::CONFIGURATION, error.to_string()))?;
+    let explain = |failure: Failure| {
+        let cure = failure.hint.map(|hint| format!("; {hint}"));
+        (
+            code_of(&failure),
+            format!("{failure}{}", cure.unwrap_or_default()),
+        )
     };
     abort_queued(&mut client, ledger, &job.name).map_err(explain)?;
     if job.prefix.is_empty() {

@@ -19,6 +19,7 @@ use std::path::Path;
 
 use crate::agent::StartError;
 use crate::config::{self, Config, Problem};
+use crate::s3::{Class, Failure};
 
 use arguments::{Command, Invocation};
 
@@ -135,6 +136,15 @@ fn cannot_start(error: &StartError) -> u8 {
         StartError::StateDirectory(_) => exit::LOCAL,
         StartError::Signals(_) => exit::INTERNAL,
         StartError::Transport(..) => exit::CONFIGURATION,
+    }
+}
+
+/// The exit code for a request that did not work.
+fn code_of(failure: &Failure) -> u8 {
+    match failure.class {
+        Class::Blocked | Class::Credentials | Class::ThisFile => exit::REFUSED,
+        Class::Stopped => exit::OK,
+        _ => exit::TRY_AGAIN,
     }
 }
 

@@ -46,20 +46,13 @@ pub fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// # Panics
-/// There is no strace that may trace.
-pub fn require() {
+/// Whether there is no strace that may trace.
+pub fn is_missing() -> bool {
     let works = Command::new("strace")
         .args(["-f", "-qq", "-e", "trace=none", "true"])
-        .output();
-    match works {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => panic!(
-            "strace cannot trace here: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ),
-        Err(error) => panic!("these tests need `strace` on the PATH: {error}"),
-    }
+        .output()
+        .is_ok_and(|output| output.status.success());
+    crate::support::lacks("a strace that may trace", works)
 }
 
 /// The calls of a run, by kind; of each its result, as strace writes it.

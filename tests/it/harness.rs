@@ -59,6 +59,12 @@ fn curl_with_hash(hash: &str, secret: &str, arguments: &[&str]) -> Curl {
     }
 }
 
+/// Whether there is no curl, the client of these tests.
+fn no_curl() -> bool {
+    let works = Command::new("curl").arg("--version").output().is_ok();
+    crate::support::lacks("curl", works)
+}
+
 fn put(endpoint: &str, key: &str, file: &Path) -> Curl {
     let url = format!("{endpoint}/{BUCKET}/{key}");
     curl(SECRET_KEY, &["--upload-file", file.to_str().unwrap(), &url])
@@ -91,6 +97,9 @@ fn content_does_not_depend_on_how_it_is_read() {
 
 #[test]
 fn an_object_goes_in_and_comes_back_byte_for_byte() {
+    if no_curl() {
+        return;
+    }
     let server = S3Server::start(S3Options::default());
     let (_folder, path) = sample();
     assert_eq!(put(&server.endpoint(), "folder/a", &path).status, 200);
@@ -120,6 +129,9 @@ fn an_object_goes_in_and_comes_back_byte_for_byte() {
 
 #[test]
 fn a_wrong_secret_is_refused() {
+    if no_curl() {
+        return;
+    }
     let server = S3Server::start(S3Options::default());
     let url = format!("{}/{BUCKET}/a", server.endpoint());
     let answer = curl("wrong", &["--data", "x", "-X", "PUT", &url]);
@@ -130,6 +142,9 @@ fn a_wrong_secret_is_refused() {
 
 #[test]
 fn a_body_other_than_the_signed_one_is_refused() {
+    if no_curl() {
+        return;
+    }
     let server = S3Server::start(S3Options::default());
     let (_folder, path) = sample();
     let url = format!("{}/{BUCKET}/a", server.endpoint());
@@ -141,6 +156,9 @@ fn a_body_other_than_the_signed_one_is_refused() {
 
 #[test]
 fn a_bucket_may_stand_in_the_host_name() {
+    if no_curl() {
+        return;
+    }
     let server = S3Server::start(S3Options {
         domains: vec!["s3.eu-west-2.amazonaws.com".into()],
         ..S3Options::default()
@@ -162,6 +180,9 @@ fn a_bucket_may_stand_in_the_host_name() {
 
 #[test]
 fn chosen_requests_fail_as_asked_and_then_no_more() {
+    if no_curl() {
+        return;
+    }
     let server = S3Server::start(S3Options::default());
     let (_folder, path) = sample();
     let send = |key: &str| put(&server.endpoint(), key, &path);
@@ -198,6 +219,9 @@ fn chosen_requests_fail_as_asked_and_then_no_more() {
 
 #[test]
 fn the_server_goes_away_and_comes_back_on_its_port() {
+    if no_curl() {
+        return;
+    }
     let mut server = S3Server::start(S3Options::default());
     let (_folder, path) = sample();
     let endpoint = server.endpoint();
@@ -222,6 +246,9 @@ fn the_server_goes_away_and_comes_back_on_its_port() {
 /// A server, a proxy in front of it, and a sample file.
 #[test]
 fn a_request_that_its_client_left_is_done_when_the_server_is_idle() {
+    if no_curl() {
+        return;
+    }
     let server = S3Server::start(S3Options::default());
     let mut client = TcpStream::connect(server.address()).unwrap();
     client
@@ -241,6 +268,9 @@ fn proxied() -> (S3Server, FaultProxy, tempfile::TempDir, std::path::PathBuf) {
 
 #[test]
 fn the_proxy_passes_and_refuses_and_passes_again() {
+    if no_curl() {
+        return;
+    }
     let (server, proxy, _folder, path) = proxied();
     assert_eq!(put(&proxy.endpoint(), "a", &path).status, 200);
     assert!(proxy.bytes_to_server() > 100_000);
@@ -255,6 +285,9 @@ fn the_proxy_passes_and_refuses_and_passes_again() {
 
 #[test]
 fn the_proxy_resets_and_stalls_at_the_byte() {
+    if no_curl() {
+        return;
+    }
     let (server, proxy, _folder, path) = proxied();
     proxy.plan_next([Plan::ResetAfter(50_000)]);
     let answer = put(&proxy.endpoint(), "a", &path);
@@ -279,6 +312,9 @@ fn the_proxy_resets_and_stalls_at_the_byte() {
 
 #[test]
 fn the_proxy_slows_both_directions() {
+    if no_curl() {
+        return;
+    }
     let (server, proxy, _folder, path) = proxied();
     proxy.set_plan(Plan::SlowUpload(200_000));
     let begin = Instant::now();
@@ -295,6 +331,9 @@ fn the_proxy_slows_both_directions() {
 
 #[test]
 fn the_proxy_cuts_and_swallows_answers() {
+    if no_curl() {
+        return;
+    }
     let (server, proxy, _folder, _path) = proxied();
     proxy.set_plan(Plan::TruncateAnswer(20));
     assert_ne!(get(&proxy.endpoint(), "a").exit, 0);
@@ -310,6 +349,9 @@ fn the_proxy_cuts_and_swallows_answers() {
 
 #[test]
 fn the_proxy_closes_between_requests() {
+    if no_curl() {
+        return;
+    }
     let (_server, proxy, _folder, _path) = proxied();
     let url = format!("{}/{BUCKET}/", proxy.endpoint());
     proxy.set_plan(Plan::CloseOnNextRequest);
@@ -335,6 +377,9 @@ fn the_proxy_closes_between_requests() {
 
 #[test]
 fn a_script_is_answered_byte_for_byte_and_line_by_line() {
+    if no_curl() {
+        return;
+    }
     let server = ScriptedServer::start([
         Line::new(503, &[("Retry-After", "7")], "slow").on("PUT", "/b"),
         Line::raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").close(),
@@ -368,6 +413,9 @@ fn a_script_is_answered_byte_for_byte_and_line_by_line() {
 
 #[test]
 fn an_early_answer_comes_before_the_body() {
+    if no_curl() {
+        return;
+    }
     let server = ScriptedServer::start([Line::new(403, &[], "no").early()]);
     let (_folder, path) = sample();
     let url = format!("{}/a", server.endpoint());
@@ -388,6 +436,9 @@ fn an_early_answer_comes_before_the_body() {
 
 #[test]
 fn an_http_proxy_leads_any_name_to_the_server() {
+    if no_curl() {
+        return;
+    }
     let server = S3Server::start(S3Options {
         domains: vec!["s3.eu-west-2.amazonaws.com".into()],
         ..S3Options::default()
