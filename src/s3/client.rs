@@ -15,6 +15,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::failure::{self, Class, Failure};
 use super::request::{ANSWER_LIMIT, SignedRequest, UNSIGNED};
+use super::signing_key::SigningKeys;
 use super::skew::{self, DateSeen};
 use crate::clock;
 use crate::config::model::{Addressing, Destination, Job};
@@ -85,6 +86,7 @@ pub struct Client {
     transport: Transport,
     destination: Destination,
     provider: Provider,
+    signing_keys: SigningKeys,
     /// Every request is refused where the bucket belongs to another account than this.
     expected_bucket_owner: Option<String>,
     /// The server's clock minus ours, as far as it matters.
@@ -117,6 +119,7 @@ impl Client {
             expected_bucket_owner: job.object.expected_bucket_owner.clone(),
             destination: job.destination.clone(),
             provider: Provider::new(&job.credentials),
+            signing_keys: SigningKeys::default(),
             clock_offset: Duration::ZERO,
             clock_corrected: false,
         })
@@ -169,6 +172,7 @@ impl Client {
         }
         let request = SignedRequest {
             transport: &self.transport,
+            signing_keys: &self.signing_keys,
             bucket: &bucket,
             key: operation.key,
             command: operation.command.clone(),

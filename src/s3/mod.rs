@@ -8,6 +8,7 @@ mod client;
 mod failure;
 mod operations;
 mod request;
+mod signing_key;
 mod skew;
 
 pub use answer::{PartInfo, UploadInfo};

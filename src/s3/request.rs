@@ -17,6 +17,7 @@ use s3::request::{Request, ResponseData};
 use time::OffsetDateTime;
 use ureq::SendBody;
 
+use super::signing_key::SigningKeys;
 use crate::transport::Transport;
 
 /// The longest answer that is read. A page of ListParts stays below it.
@@ -31,6 +32,7 @@ pub const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 /// One signed request, ready to be sent once.
 pub struct SignedRequest<'a> {
     pub transport: &'a Transport,
+    pub signing_keys: &'a SigningKeys,
     pub bucket: &'a Bucket,
     /// The object key; empty for a request to the bucket.
     pub key: &'a str,
@@ -148,6 +150,15 @@ impl Request for SignedRequest<'_> {
             headers,
             &self.payload_hash,
         )
+    }
+
+    fn signing_key(&self) -> Result<Vec<u8>, S3Error> {
+        let secret = self.bucket.secret_key()?.unwrap_or_default();
+        let date = self.long_date()?;
+        let region = self.bucket.region().to_string();
+        // `20151231T235959Z` begins with the date.
+        let day = date.get(..8).unwrap_or(&date);
+        Ok(self.signing_keys.for_s3(&secret, day, &region)?.to_vec())
     }
 
     fn headers(&self) -> Result<HeaderMap, S3Error> {

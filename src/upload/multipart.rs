@@ -239,11 +239,16 @@ fn resume(context: &mut Context<'_>, task: Task<'_>) -> Result<Option<Progress>,
         return Ok(None);
     };
     match held_parts(context, task, &open) {
-        // Some stores list no parts, rather than no upload, once it is complete.
-        Ok(parts) if parts.is_empty() => Ok(Some(match object_of(context, task, &open) {
-            Ok(Some(receipt)) => Progress::AlreadyComplete(open, receipt),
-            _ => Progress::Open(open, parts),
-        })),
+        // Some stores list no parts, rather than no upload, once it is complete or gone. Without
+        // parts it is worth nothing anyway, and a new one is certain to be there.
+        Ok(parts) if parts.is_empty() => match object_of(context, task, &open) {
+            Ok(Some(receipt)) => Ok(Some(Progress::AlreadyComplete(open, receipt))),
+            Err(failure) if failure.class != Class::Blocked => Err(failure.into()),
+            Ok(None) | Err(_) => {
+                give_up(context.client, context.ledger, &open);
+                Ok(None)
+            }
+        },
         Ok(parts) => Ok(Some(Progress::Open(open, parts))),
         Err(failure) if failure.has_code("NoSuchUpload") => decide_by_token(context, task, open),
         // The key may not be allowed to list parts (s3:ListMultipartUploadParts): what this

@@ -51,6 +51,36 @@ fn a_kill_in_a_multipart_upload_costs_less_than_one_part_again() {
 }
 
 #[test]
+fn cleanup_aborts_what_nobody_goes_on_with_and_keeps_what_is_young_or_known() {
+    let Some(weed) = Weed::shared() else { return };
+    let bucket = weed.bucket("cleanup");
+    let slowly = json!({
+        "multipart_threshold": "5MiB", "part_size": "5MiB", "bandwidth_limit": "8MiB/s",
+    });
+    let agent = Agent::with_endpoint(&weed.http())
+        .with_job(json!({ "bucket": bucket.name, "prefix": "site-7/", "transfer": slowly }));
+    agent.write_file("large.bin", 32 * MIB, 1);
+    let running = agent.start();
+    wait_until(|| bucket.open_uploads() == 1);
+    assert_eq!(agent.run(&["cleanup"]).code, Some(69), "the service runs");
+    running.kill();
+
+    let kept = agent.run(&["cleanup", "--older-than", "0s"]).expect_code(0);
+    assert!(kept.stdout.contains("to be gone on with"), "{kept:#?}");
+    std::fs::remove_file(agent.state().join("ledger.jsonl")).unwrap();
+    let kept = agent.run(&["cleanup"]).expect_code(0);
+    assert!(kept.stdout.contains("too young"), "{kept:#?}");
+    assert_eq!(bucket.open_uploads(), 1);
+
+    let output = agent.run(&["cleanup", "--older-than", "0s"]).expect_code(0);
+    assert!(
+        output.stdout.contains("aborted  site-7/large.bin"),
+        "{output:#?}"
+    );
+    assert_eq!(bucket.open_uploads(), 0);
+}
+
+#[test]
 fn a_server_that_dies_and_comes_back_gets_every_file() {
     let Some(mut weed) = Weed::own() else { return };
     let bucket = weed.bucket("outage");

@@ -1,32 +1,14 @@
 //! A clock that is years off, and one that steps: libfaketime puts it into the real program.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::support::agent::{Agent, SOON};
+use crate::support::faketime;
 use crate::support::files::holds_content;
-use crate::support::lacks;
 use crate::support::server::{BUCKET, S3Options, S3Server};
 use crate::support::tls::TlsFront;
-
-/// libfaketime, where a distribution puts it. Without it these tests say so and pass, but in CI
-/// they fail.
-fn faketime() -> Option<&'static str> {
-    let places = [
-        "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-        "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-        "/usr/lib64/faketime/libfaketime.so.1",
-        "/usr/lib/faketime/libfaketime.so.1",
-    ];
-    let found = places.into_iter().find(|place| Path::new(place).exists());
-    let lacks = lacks(
-        "libfaketime (Debian: apt-get install faketime)",
-        found.is_some(),
-    );
-    found.filter(|_| !lacks)
-}
 
 /// Wall clock only: intervals must not depend on it, and files keep their own times.
 fn under(agent: Agent, library: &str) -> Agent {

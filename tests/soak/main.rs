@@ -1,5 +1,5 @@
 //! Everything at once, for as long as asked: files come, change and go, the server goes away and
-//! comes back, the network breaks, the agent is killed. At the end every file that is still wanted
+//! comes back, the network breaks, the agent is killed and its clock steps. At the end every file that is still wanted
 //! is in the bucket, byte for byte, and the figures are printed.
 //!
 //! `S3FERRY_SOAK_SECONDS` (20) is how long, `S3FERRY_SOAK_SEED` what to repeat.
@@ -54,6 +54,7 @@ struct Figures {
     kills: u64,
     outages: u64,
     faults: u64,
+    clock_steps: u64,
 }
 
 const JOBS: [&str; 2] = ["keep", "delete"];
@@ -115,7 +116,26 @@ impl Soak {
             _ => self.proxy.set_plan(Plan::Pass),
         }
         if self.running.is_none() {
+            self.step_clock();
             self.running = Some(self.agent.spawn());
+        }
+    }
+
+    /// The wall clock of the next run, by libfaketime; the files keep their times.
+    fn step_clock(&mut self) {
+        let Some(library) = support::faketime() else {
+            return;
+        };
+        let offset = ["+0", "+0", "+7200", "-7200", "-20y"][self.next(5) as usize];
+        self.figures.clock_steps += u64::from(offset != "+0");
+        for (name, value) in [
+            ("LD_PRELOAD", library),
+            ("FAKETIME", offset),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ("DONT_FAKE_MONOTONIC", "1"),
+            ("NO_FAKE_STAT", "1"),
+        ] {
+            self.agent.set_env(name, value);
         }
     }
 
@@ -213,6 +233,7 @@ impl Soak {
         if let Some(running) = self.running.take() {
             running.stop();
         }
+        self.agent.set_env("FAKETIME", "+0");
         self.agent.once().expect_code(0);
         self.agent.once().expect_code(0);
     }

@@ -120,11 +120,17 @@ impl Agent {
     }
 
     pub fn with_env(mut self, name: &str, value: &str) -> Agent {
-        self.environment.push((name.into(), value.into()));
+        self.set_env(name, value);
         self
     }
 
     /// The agent's own folder: room for whatever else a test needs.
+    /// As `with_env`, for the next run.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -19,3 +19,22 @@ pub fn lacks(tool: &str, works: bool) -> bool {
     }
     !works
 }
+
+/// libfaketime, where a distribution puts it. Without it these tests say so and pass, but in CI
+/// they fail.
+pub fn faketime() -> Option<&'static str> {
+    let places = [
+        "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+        "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+        "/usr/lib64/faketime/libfaketime.so.1",
+        "/usr/lib/faketime/libfaketime.so.1",
+    ];
+    let found = places
+        .into_iter()
+        .find(|place| std::path::Path::new(place).exists());
+    let lacks = lacks(
+        "libfaketime (Debian: apt-get install faketime)",
+        found.is_some(),
+    );
+    found.filter(|_| !lacks)
+}
