@@ -19,7 +19,11 @@ use crate::record::{Event, EventKind, HistoryEntry, Severity, parse_timestamp};
 use crate::source::file::Identity;
 use crate::status::{self, Status, StatusFile};
 use crate::text::unescape;
-use crate::transport::{TransportError, raise_clock_floor};
+use crate::transport::raise_clock_floor;
+
+mod start_error;
+
+pub use start_error::StartError;
 
 /// A running agent: it holds the lock of its state directory.
 #[derive(Debug)]
@@ -31,15 +35,6 @@ pub struct Agent {
     runners: Vec<JobRunner>,
     on_terminal: bool,
     _lock: StateLock,
-}
-
-/// Why an agent cannot start.
-#[derive(Debug)]
-pub enum StartError {
-    AlreadyRunning,
-    StateDirectory(io::Error),
-    Signals(io::Error),
-    Transport(String, TransportError),
 }
 
 impl Agent {
@@ -92,6 +87,12 @@ impl Agent {
     pub fn once(&mut self, give_up: Duration) -> io::Result<Tally> {
         let mut total = Tally::default();
         let mut open: Vec<bool> = self.runners.iter().map(JobRunner::is_enabled).collect();
+        for runner in self.runners.iter().filter(|runner| !runner.is_enabled()) {
+            log::info!(
+                "[{}] processing is paused or disabled, nothing is done",
+                runner.job().name
+            );
+        }
         while open.contains(&true) && !self.signals.stop_requested() {
             self.heed_signals_once();
             let Some((index, at)) = self.next_of(&open) else {
@@ -227,7 +228,11 @@ impl Agent {
                     .collect();
                 let former = self.status.current();
                 self.status = StatusFile::new(&self.config.state_dir, &names);
+                self.status.set_started_at(former.started_at.clone());
                 self.remember_troubles(former);
+                for index in 0..self.runners.len() {
+                    self.with_runner(index, |runner, env| runner.settle_status(env));
+                }
                 log::set_max_level(self.config.log.level);
                 self.service_event(
                     EventKind::ConfigurationReloaded,
@@ -314,6 +319,8 @@ impl Agent {
             self.status.job(&job.name.clone(), |status| {
                 status.told = job.told;
                 status.last_pass = job.last_pass;
+                status.backlog = job.backlog;
+                status.backlog_bytes = job.backlog_bytes;
                 status.last_error = job.last_error;
             });
         }
@@ -401,20 +408,3 @@ fn create_state_dir(path: &Path) -> io::Result<()> {
         .mode(0o750)
         .create(path)
 }
-
-impl std::fmt::Display for StartError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            StartError::AlreadyRunning => f.write_str(
-                "s3ferry is already running on this state directory; stop it first, or give this one a `state_dir` of its own",
-            ),
-            StartError::StateDirectory(error) => {
-                write!(f, "cannot use the state directory: {error}; make `state_dir` a folder that s3ferry's user can write")
-            }
-            StartError::Signals(error) => write!(f, "cannot catch signals: {error}"),
-            StartError::Transport(job, error) => write!(f, "job `{job}`: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}

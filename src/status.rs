@@ -129,6 +129,11 @@ impl StatusFile {
         }
     }
 
+    /// For a status that goes on where another one ends.
+    pub fn set_started_at(&self, started_at: String) {
+        self.inner.borrow_mut().status.started_at = started_at;
+    }
+
     /// What would be written now.
     pub fn current(&self) -> Status {
         self.inner.borrow().status.clone()

@@ -118,9 +118,11 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
                 invocation.jobs.push(parser.value()?.string()?);
             }
             Long("json") if takes(name, "plan check status history events") => {
-                invocation.form = Form::Json;
+                invocation.form = form(invocation.form, Form::Json)?;
             }
-            Long("csv") if takes(name, "history events") => invocation.form = Form::Csv,
+            Long("csv") if takes(name, "history events") => {
+                invocation.form = form(invocation.form, Form::Csv)?;
+            }
             Short('n') if takes(name, "history events") => {
                 invocation.count = Some(count(&parser.value()?)?);
             }
@@ -181,6 +183,13 @@ fn count(value: &OsString) -> Result<usize, UsageError> {
         })
 }
 
+fn form(known: Form, wanted: Form) -> Result<Form, UsageError> {
+    if known == Form::Table || known == wanted {
+        return Ok(wanted);
+    }
+    Err(UsageError("--json and --csv exclude each other".to_owned()))
+}
+
 fn duration(option: &str, value: &OsString) -> Result<Duration, UsageError> {
     parse_duration(&value.to_string_lossy())
         .map_err(|error| UsageError(format!("{option}: {error}")))
@@ -230,6 +239,7 @@ mod tests {
             ("history -n many", "takes a number"),
             ("once --give-up soon", "--give-up"),
             ("once extra", "extra"),
+            ("history --json --csv", "exclude each other"),
         ] {
             let error = call(line).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");

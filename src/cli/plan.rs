@@ -14,11 +14,13 @@ use crate::config::Config;
 use crate::config::model::Job;
 use crate::naming::{ObjectKey, key_of_file};
 use crate::pass::{counted_key, destination_of, hostname};
+use crate::processing_state::ProcessingStates;
 use crate::record::ledger::{Ledger, LedgerView, fingerprint};
 use crate::source::file::{SourceFile, full_path};
 use crate::source::scan::{Candidate, Found, Verdict, folder_id, scan};
 use crate::source::settled::Settling;
-use crate::text::{escape_bytes, human_size};
+use crate::text::{escape_bytes, human_duration, human_size};
+use crate::windows::closed_for;
 
 /// Shown at most; a longer plan is counted.
 const SHOWN: usize = 10_000;
@@ -71,7 +73,7 @@ fn show(invocation: &Invocation, config: &Config) -> io::Result<u8> {
                     writeln!(out, "{}", serde_json::to_string(line)?)?;
                 }
             }
-            _ => table(job, &lines, more, &mut out)?,
+            _ => table(config, job, &lines, more, &mut out)?,
         }
     }
     Ok(code)
@@ -201,7 +203,7 @@ fn reason(job: &Job, verdict: Verdict) -> Option<String> {
         Verdict::AlreadyUploaded => "already uploaded".to_owned(),
         Verdict::Unsettled => format!(
             "not settled: changed less than {} ago",
-            crate::text::human_duration(job.settle)
+            human_duration(job.settle)
         ),
         Verdict::Refused => "refused before".to_owned(),
         Verdict::NotMatching => "does not match the filter".to_owned(),
@@ -214,9 +216,28 @@ fn shown(job: &Job, relative: &[u8]) -> String {
     escape_bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
 }
 
-fn table(job: &Job, lines: &[Line], more: bool, out: &mut dyn Write) -> io::Result<()> {
+/// What keeps the job from sending at the moment.
+fn standing(config: &Config, job: &Job) -> io::Result<String> {
+    let states = ProcessingStates::load(&config.state_dir)?;
+    if !states.enabled(&job.name, job.enabled) {
+        return Ok(" (paused or disabled: nothing is sent)".to_owned());
+    }
+    let now = clock::in_zone(clock::wall(), config.time_zone);
+    Ok(match closed_for(&job.windows, now) {
+        Some(wait) => format!(" (outside its windows for {})", human_duration(wait)),
+        None => String::new(),
+    })
+}
+
+fn table(
+    config: &Config,
+    job: &Job,
+    lines: &[Line],
+    more: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let destination = &job.destination;
-    let state = if job.enabled { "" } else { " (disabled)" };
+    let state = standing(config, job)?;
     writeln!(
         out,
         "{}{state}: {} to bucket {}",

@@ -40,6 +40,9 @@ pub fn run(invocation: &Invocation) -> u8 {
 /// way, whatever the file says.
 fn current(config: &Config, running: Option<i32>) -> Status {
     let mut status = status::read(&config.state_dir).unwrap_or_default();
+    // On a full disk the service cannot write that either.
+    let full = rustix::fs::statvfs(&config.state_dir).is_ok_and(|disk| disk.f_bavail == 0);
+    status.state_dir_failing |= running.is_some() && full;
     let states = ProcessingStates::load(&config.state_dir).unwrap_or_default();
     let known = std::mem::take(&mut status.jobs);
     for job in &config.jobs {
@@ -57,6 +60,7 @@ fn current(config: &Config, running: Option<i32>) -> Status {
         if !states.enabled(&job.name, job.enabled) {
             entry.state = "paused".to_owned();
             entry.next_pass = None;
+            entry.next_try = None;
         }
         status.jobs.push(entry);
     }

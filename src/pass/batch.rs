@@ -13,6 +13,8 @@ use crate::source::scan::{Candidate, Found, Scan, Verdict, scan};
 /// Candidates kept at a time: about 200 bytes each.
 const BATCH: usize = 4096;
 
+const FOLDER: &str = "mount or create the folder, and let s3ferry's user read it";
+
 impl JobRunner {
     /// Walks the folder and refills the queue. False when the folder cannot be read.
     pub(super) fn fill_queue(&mut self, pass: &mut Pass, env: &mut Env<'_>) -> bool {
@@ -137,6 +139,7 @@ impl JobRunner {
     fn folder_unreadable(&mut self, pass: &mut Pass, error: &std::io::Error, env: &mut Env<'_>) {
         pass.tally.local += 1;
         if !self.trouble.block_by_folder() {
+            pass.old_troubles += 1;
             return;
         }
         let message = format!(
@@ -147,12 +150,12 @@ impl JobRunner {
             .event(EventKind::JobBlocked, Severity::Error, &message)
             .error(EventError {
                 class: "local",
-                hint: Some("mount or create the folder, and let s3ferry's user read it"),
+                hint: Some(FOLDER),
                 ..EventError::default()
             });
         env.records.event(&event);
         self.trouble
-            .tell(env, &self.job.name, "local", &message, None);
+            .tell(env, &self.job.name, "local", &message, Some(FOLDER));
     }
 
     fn place_unreadable(

@@ -7,11 +7,12 @@ mod attempt;
 mod batch;
 mod failure;
 mod settle;
+mod state;
 mod tally;
 mod trouble;
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,16 +25,18 @@ use crate::record::keeper::Records;
 use crate::record::ledger::{Fingerprint, KeyHash, key_hash};
 use crate::record::{Event, EventKind, Severity, timestamp};
 use crate::s3::Client;
-use crate::source::scan::{Candidate, folder_id};
+use crate::source::scan::folder_id;
 use crate::source::settled::Settling;
 use crate::status::{CurrentFile, StatusFile, Told};
-use crate::text::escape_bytes;
+use crate::text::{escape_bytes, human_duration};
 use crate::transport::TransportError;
 use crate::upload::Limiter;
 use crate::windows::closed_for;
 
 use attempt::Attempts;
+use state::Pass;
 pub use tally::Tally;
+use tally::files;
 use trouble::Trouble;
 
 /// How many files' refusals are remembered between passes.
@@ -88,27 +91,9 @@ pub struct JobRunner {
     /// How many walks over the folder there have been.
     walks: u32,
     next_due: Instant,
+    /// `next_due` is when a window opens.
+    waits_for_window: bool,
     pass: Option<Pass>,
-}
-
-/// The pass under way.
-#[derive(Debug)]
-struct Pass {
-    started: Instant,
-    queue: VecDeque<Candidate>,
-    /// The folder holds more candidates than the queue.
-    more: bool,
-    unsettled: u64,
-    /// When the folder is walked once more for files that were not settled.
-    second_look: Option<Instant>,
-    looked_twice: bool,
-    /// Which file a key belongs to, where the job changes names.
-    keys: HashMap<KeyHash, Box<[u8]>>,
-    /// Not again in this pass.
-    set_aside: HashSet<Fingerprint>,
-    /// How many of `tally.local` are no news.
-    old_troubles: u64,
-    tally: Tally,
 }
 
 impl JobRunner {
@@ -143,6 +128,7 @@ impl JobRunner {
             shrink: 0,
             walks: 0,
             next_due: now,
+            waits_for_window: false,
             pass: None,
             job,
         })
@@ -181,7 +167,8 @@ impl JobRunner {
     /// Takes over when the next pass is due from the runner that this one replaces.
     pub fn inherit(&mut self, old: &JobRunner) {
         self.trouble.remember(old.trouble.told());
-        if old.pass.is_none() {
+        // What waited for a window is due at once: the windows may be others now.
+        if old.pass.is_none() && !old.waits_for_window {
             self.next_due = old.next_due.min(clock::monotonic() + self.job.interval);
         }
     }
@@ -233,6 +220,11 @@ impl JobRunner {
             Some(mut pass) => {
                 pass.tally.left += pass.queue.len() as u64 + u64::from(pass.more);
                 let tally = pass.tally.clone();
+                log::warn!(
+                    "[{}] given up for now, {} left",
+                    self.job.name,
+                    files(tally.left)
+                );
                 self.finish(pass, env);
                 tally
             }
@@ -242,6 +234,7 @@ impl JobRunner {
 
     fn begin(&mut self, now: Instant, env: &mut Env<'_>) -> Step {
         self.next_due = now + self.job.interval;
+        self.waits_for_window = false;
         self.settling
             .forget_before(now.checked_sub(self.job.interval.max(DAY)).unwrap_or(now));
         env.status.job(&self.job.name, |status| {
@@ -300,22 +293,29 @@ impl JobRunner {
 
     /// Outside its windows a job keeps what it has and waits.
     fn leave_until(&mut self, opens: Instant, env: &mut Env<'_>) -> Step {
-        let left = self.pass.take().map_or(1, |pass| pass.queue.len() as u64);
-        env.records.flush();
+        let wait = opens.saturating_duration_since(clock::monotonic());
+        log::info!(
+            "[{}] outside its windows for {}",
+            self.job.name,
+            human_duration(wait)
+        );
         self.next_due = opens;
-        self.settle_status(env);
-        env.status.job(&self.job.name, |status| {
-            status.state = "outside_window".to_owned();
-        });
-        Step::PassFinished(Tally {
-            left,
-            ..Tally::default()
-        })
+        self.waits_for_window = true;
+        // Without a walk nobody knows whether something waits; to be asked again is the safe answer.
+        let mut pass = self.pass.take().unwrap_or_else(|| Pass::new(opens));
+        pass.tally.left += (pass.queue.len() as u64 + u64::from(pass.more)).max(1);
+        self.finish(pass, env)
     }
 
-    fn settle_status(&self, env: &mut Env<'_>) {
+    /// Puts the job's standing between two passes into the status.
+    pub fn settle_status(&self, env: &mut Env<'_>) {
+        if self.pass.is_some() {
+            return;
+        }
         let state = if !self.enabled {
             "paused"
+        } else if self.waits_for_window {
+            "outside_window"
         } else if self.trouble.is_blocked() {
             "blocked"
         } else {
@@ -374,23 +374,6 @@ impl JobRunner {
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
-
-impl Pass {
-    fn new(now: Instant) -> Pass {
-        Pass {
-            started: now,
-            queue: VecDeque::new(),
-            more: false,
-            unsettled: 0,
-            second_look: None,
-            looked_twice: false,
-            keys: HashMap::new(),
-            set_aside: HashSet::new(),
-            old_troubles: 0,
-            tally: Tally::default(),
-        }
-    }
-}
 
 /// The hash of a file's key, where the job changes names; else a key has only one file.
 pub fn counted_key(job: &Job, key: &str) -> Option<KeyHash> {

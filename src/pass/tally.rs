@@ -36,7 +36,7 @@ impl Tally {
             human_duration(elapsed)
         );
         if self.local > 0 {
-            message.push_str(&format!(", {} not sendable", self.local));
+            message.push_str(&format!(", {} need attention", self.local));
         }
         if self.left > 0 {
             message.push_str(&format!(", {} left for later", self.left));
@@ -45,7 +45,8 @@ impl Tally {
     }
 }
 
-fn files(count: u64) -> String {
+/// `1 file`, `2 files`
+pub(super) fn files(count: u64) -> String {
     match count {
         1 => "1 file".to_owned(),
         count => format!("{count} files"),

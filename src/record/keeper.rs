@@ -291,7 +291,7 @@ impl Records {
             Err(error) => {
                 if !was_failing {
                     log::error!(
-                        "cannot write {what}: {error}; uploads go on, nothing is deleted or moved until it can"
+                        "the state directory could not be written ({what}): {error}; make room or let s3ferry's user write it; uploads go on, nothing is deleted or moved until it can"
                     );
                 }
                 if !self.failing.contains(&what) {

@@ -272,6 +272,9 @@ const PROXY: &str =
     "check `proxy`: its address, user and password, and whether it lets this host through";
 const CERTIFICATE: &str =
     "set `tls_options.ca_file` to the CA that signed the server's certificate, or correct `host`";
+const CERTIFICATE_IS_CA: &str =
+    "give the server a certificate that is no CA (basicConstraints CA:FALSE), signed by that CA";
+const NO_TLS: &str = "the server speaks no TLS on this port: correct `port`, or set `tls` to false, or `http://` in `endpoint`";
 const CERTIFICATE_TIME: &str = "set the clock, or have the server's certificate renewed";
 
 fn judge(error: &io::Error) -> (Class, &'static str, &'static str) {
@@ -327,8 +330,17 @@ fn judge_tls(error: &rustls::Error) -> (Class, &'static str, &'static str) {
             | Certificate::NotValidYet
             | Certificate::NotValidYetContext { .. },
         ) => (Class::Connection, "CertificateTime", CERTIFICATE_TIME),
+        // webpki's own error has no type here.
+        rustls::Error::InvalidCertificate(other)
+            if format!("{other:?}").contains("CaUsedAsEndEntity") =>
+        {
+            (Class::Connection, "CertificateIsCa", CERTIFICATE_IS_CA)
+        }
         rustls::Error::InvalidCertificate(_) => {
             (Class::Connection, "CertificateRefused", CERTIFICATE)
+        }
+        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+            (Class::Connection, "NoTls", NO_TLS)
         }
         _ => (Class::Connection, "TlsFailed", NETWORK),
     }

@@ -61,6 +61,9 @@ fn every_failure_of_the_transport_stands_in_the_table_with_its_kind_and_cure() {
         ureq::Error::InvalidProxyUrl,
         ureq::Error::BodyExceedsLimit(1),
         ureq::Error::Rustls(rustls::Error::DecryptError),
+        ureq::Error::Rustls(rustls::Error::InvalidMessage(
+            rustls::InvalidMessage::InvalidContentType,
+        )),
         certificate(CertificateError::UnknownIssuer),
         certificate(CertificateError::Expired),
     ];
