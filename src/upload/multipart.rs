@@ -16,13 +16,45 @@ enum Progress {
 }
 
 pub(super) fn upload(context: &mut Context<'_>, task: Task<'_>) -> Result<Uploaded, UploadError> {
-    let (open, held) = match resume(context, task)? {
+    match resume(context, task)? {
         Some(Progress::AlreadyComplete(open, receipt)) => {
-            return Ok(completed(context.ledger, &open, receipt, open.size));
+            Ok(completed(context.ledger, &open, receipt, open.size))
         }
-        Some(Progress::Open(open, held)) => (open, held),
-        None => (create(context, task)?, Vec::new()),
+        Some(Progress::Open(open, held)) => match carry_on(context, task, &open, held) {
+            Err(UploadError::S3(failure)) if failure.class == Class::Blocked => {
+                instead_of(context, task, &open, failure)
+            }
+            other => other,
+        },
+        None => {
+            let open = create(context, task)?;
+            carry_on(context, task, &open, Vec::new())
+        }
+    }
+}
+
+/// A store may refuse an upload that is half gone just as it refuses a key without permission. If
+/// it lets a new one begin, it was the upload; if not, what it holds is kept.
+fn instead_of(
+    context: &mut Context<'_>,
+    task: Task<'_>,
+    refused: &OpenUpload,
+    failure: Failure,
+) -> Result<Uploaded, UploadError> {
+    let Ok(open) = create(context, task) else {
+        return Err(failure.into());
     };
+    give_up(context.client, context.ledger, refused);
+    carry_on(context, task, &open, Vec::new())
+}
+
+/// The parts that `held` lacks, and Complete.
+fn carry_on(
+    context: &mut Context<'_>,
+    task: Task<'_>,
+    open: &OpenUpload,
+    held: Vec<(u32, String)>,
+) -> Result<Uploaded, UploadError> {
     let plan = PartPlan {
         size: open.size,
         part_size: open.part_size,
@@ -31,8 +63,8 @@ pub(super) fn upload(context: &mut Context<'_>, task: Task<'_>) -> Result<Upload
         .iter()
         .map(|(number, _)| plan.range(*number).length)
         .sum();
-    let result = send_missing(context, task, &open, plan, held)
-        .and_then(|parts| finish(context, task, &open, &parts, resumed_bytes));
+    let result = send_missing(context, task, open, plan, held)
+        .and_then(|parts| finish(context, task, open, &parts, resumed_bytes));
     if let Err(UploadError::S3(failure)) = &result
         && failure.has_code("NoSuchUpload")
     {

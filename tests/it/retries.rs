@@ -359,3 +359,38 @@ fn parts_become_smaller_on_a_link_that_lets_no_large_one_through() {
         agent.events()
     );
 }
+
+/// s3s-fs, stopped in the middle of a Complete, has forgotten the upload but still lists parts of
+/// it, and refuses to take more.
+#[test]
+fn an_upload_that_is_half_gone_is_begun_anew() {
+    let server = server();
+    let agent = multipart_agent(&server);
+    agent.write_file("large", LARGE, 7);
+    server.fail_next(
+        usize::MAX,
+        |request| request.part_number() == Some(3),
+        Failure::error(500, "InternalError"),
+    );
+    agent.run(&["once", "--give-up", "1s"]).expect_code(75);
+    server.heal();
+    let root = server.object_path(BUCKET, "large");
+    let root = root.parent().and_then(std::path::Path::parent).unwrap();
+    let forgotten: Vec<_> = std::fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            name.starts_with(".upload-") && name.ends_with(".json")
+        })
+        .collect();
+    assert_eq!(forgotten.len(), 1, "{forgotten:?} in {root:?}");
+    std::fs::remove_file(&forgotten[0]).unwrap();
+    agent.once().expect_code(0);
+    assert!(holds_content(
+        &server.object_path(BUCKET, "large"),
+        LARGE,
+        7
+    ));
+    assert!(agent.events_of("job_blocked").is_empty());
+}
