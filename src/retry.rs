@@ -15,10 +15,19 @@ pub struct Backoff {
 
 impl Backoff {
     /// Counts a failure and says how long to wait: anything between nothing and the cap that
-    /// doubles each time, so that a thousand appliances do not come back at the same moment.
-    /// `random` is uniform; `at_least` what the server asked for.
-    pub fn fail(&mut self, random: u64, at_least: Option<Duration>) -> Duration {
-        let ceiling = FIRST.saturating_mul(1 << self.failures.min(16)).min(CAP);
+    /// doubles each time, so that a thousand appliances do not come back at the same moment. No
+    /// wait is longer than what has failed has failed for: after a minute's outage work goes on
+    /// within a minute. `random` is uniform; `at_least` what the server asked for.
+    pub fn fail(
+        &mut self,
+        random: u64,
+        failing_for: Duration,
+        at_least: Option<Duration>,
+    ) -> Duration {
+        let ceiling = FIRST
+            .saturating_mul(1 << self.failures.min(16))
+            .min(failing_for.max(FIRST))
+            .min(CAP);
         self.failures = self.failures.saturating_add(1);
         let millis = ceiling.as_millis() as u64;
         let jittered = Duration::from_millis(random % (millis + 1));
@@ -53,6 +62,18 @@ pub fn random() -> u64 {
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(1_000_000);
+
+    #[test]
+    fn no_wait_is_longer_than_the_outage_was() {
+        let mut backoff = Backoff::default();
+        for random in 0..200 {
+            let wait = backoff.fail(random * 997, Duration::from_secs(60), None);
+            assert!(wait <= Duration::from_secs(60), "{wait:?}");
+        }
+        assert!(backoff.fail(u64::MAX, Duration::ZERO, None) <= FIRST);
+    }
+
     #[test]
     fn waits_double_up_to_the_cap_and_are_jittered_over_the_whole_range() {
         let mut backoff = Backoff::default();
@@ -65,7 +86,7 @@ mod tests {
                         .max()
                         .unwrap()
                 };
-                backoff.fail(0, None);
+                backoff.fail(0, LONG, None);
                 ceiling
             })
             .collect();
@@ -76,19 +97,22 @@ mod tests {
             "{longest:?}"
         );
         backoff.succeed();
-        assert!(backoff.fail(u64::MAX, None) <= Duration::from_secs(1));
+        assert!(backoff.fail(u64::MAX, LONG, None) <= Duration::from_secs(1));
     }
 
     fn probe_millis(probe: &mut Backoff, from: Backoff, random: u64) -> u64 {
         *probe = from;
-        probe.fail(random, None).as_millis() as u64
+        probe.fail(random, LONG, None).as_millis() as u64
     }
 
     #[test]
     fn the_servers_wish_is_a_minimum_within_the_cap() {
         let mut backoff = Backoff::default();
         let wish = Duration::from_secs(20);
-        assert_eq!(backoff.fail(0, Some(wish)), wish);
-        assert_eq!(backoff.fail(0, Some(Duration::from_secs(86_400))), CAP);
+        assert_eq!(backoff.fail(0, LONG, Some(wish)), wish);
+        assert_eq!(
+            backoff.fail(0, LONG, Some(Duration::from_secs(86_400))),
+            CAP
+        );
     }
 }

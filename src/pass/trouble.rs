@@ -40,9 +40,12 @@ impl Trouble {
     /// Counts a temporary failure; the next try is at [`Trouble::retry_at`]. True when the
     /// connection was fine until now.
     pub fn fail(&mut self, failure: &Failure, now: Instant) -> bool {
-        let wait = self.backoff.fail(random(), failure.retry_after);
+        let since = *self.failing_since.get_or_insert(now);
+        let failing_for = now.saturating_duration_since(since);
+        let wait = self
+            .backoff
+            .fail(random(), failing_for, failure.retry_after);
         self.retry_at = Some(now + wait);
-        self.failing_since.get_or_insert(now);
         self.throttled |= failure.class == Class::Throttled;
         let news = failure.class == Class::Connection && !self.told.connection;
         self.told.connection |= news;
