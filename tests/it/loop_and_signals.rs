@@ -284,3 +284,50 @@ fn a_pass_without_work_leaves_no_event() {
     assert_eq!(kinds(agent.events()), before, "{:?}", agent.events());
     assert_eq!(running.stop().code(), Some(0));
 }
+
+#[test]
+fn the_plan_of_a_paused_job_says_that_nothing_is_sent() {
+    let server = server();
+    let agent = Agent::new(&server);
+    agent.write_file("a", 100, 1);
+    agent.run(&["pause"]).expect_code(0);
+    let plan = agent.run(&["plan"]).expect_code(0);
+    assert!(plan.stdout.contains("nothing is sent"), "{plan:#?}");
+    agent.once().expect_code(0);
+    assert!(server.keys(BUCKET).is_empty());
+}
+
+#[test]
+fn a_reload_opens_windows_at_once_and_the_status_goes_on() {
+    let server = server();
+    let hour = time::OffsetDateTime::now_utc().hour();
+    let window = format!("{:02}:00-{:02}:00", (hour + 3) % 24, (hour + 4) % 24);
+    let mut agent = Agent::new(&server).with_job(json!({ "windows": [window] }));
+    agent.write_file("a", 100, 1);
+    let running = agent.start();
+    let status = || agent.run(&["status", "--json"]).json_lines().remove(0);
+    let deadline = Instant::now() + SOON;
+    let before = loop {
+        let found = status();
+        if found["jobs"][0]["state"] == "outside_window" {
+            break found;
+        }
+        assert!(Instant::now() < deadline, "{found}");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    agent = agent.with_job(json!({ "windows": null }));
+    agent.write_config();
+    running.signal(Signal::HUP);
+    running.wait_for_event("upload_finished", SOON);
+    let deadline = Instant::now() + SOON;
+    loop {
+        let found = agent.run(&["status", "--json"]).json_lines().remove(0);
+        assert_eq!(found["started_at"], before["started_at"]);
+        if found["jobs"][0]["state"] == "waiting" && !found["jobs"][0]["next_pass"].is_null() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{found}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(running.stop().code(), Some(0));
+}
