@@ -19,7 +19,7 @@ use crate::record::ledger::Ledger;
 use crate::record::parse_timestamp;
 use crate::s3::{Client, Failure, UploadId, UploadInfo};
 use crate::text::{escape_bytes, human_duration};
-use crate::upload::abort_queued;
+use crate::upload::end_leftovers;
 
 pub fn run(invocation: &Invocation) -> u8 {
     let config = match load_usable_config(invocation) {
@@ -90,7 +90,7 @@ fn clean(
             format!("{failure}{}", cure.unwrap_or_default()),
         )
     };
-    abort_queued(&mut client, ledger, &job.name).map_err(explain)?;
+    end_leftovers(&mut client, ledger, &job.name).map_err(explain)?;
     if job.prefix.is_empty() {
         say(&format!(
             "{}: no `prefix`, so uploads of others cannot be told from ours; only those in the ledger were seen to",

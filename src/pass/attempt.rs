@@ -294,18 +294,10 @@ impl JobRunner {
         env.records.event(&event);
     }
 
-    /// Repeats aborts that did not work; once more a pass is often enough.
+    /// Repeats what did not work of ending uploads; once more a pass is often enough.
     pub(super) fn abort_leftovers(&mut self, env: &mut Env<'_>) {
-        if env
-            .records
-            .ledger()
-            .queued_aborts(&self.job.name)
-            .is_empty()
-        {
-            return;
-        }
         let ledger = env.records.ledger();
-        if let Err(failure) = upload::abort_queued(&mut self.client, ledger, &self.job.name) {
+        if let Err(failure) = upload::end_leftovers(&mut self.client, ledger, &self.job.name) {
             log::info!("[{}] an upload is aborted later: {failure}", self.job.name);
         }
     }

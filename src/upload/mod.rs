@@ -4,7 +4,7 @@
 //! ledger before its first part, so that whatever happens its parts are found again:
 //!
 //! ```text
-//!            ┌──────────────── not in the ledger ───► Create ──► ledger
+//!            ┌────── not in the ledger ───► ledger ──► Create ──► ledger
 //! ledger? ───┤                                                     │
 //!            └─ open ──► ListParts ──► the parts that are missing ◄┘
 //!                           │                    │
@@ -18,6 +18,7 @@
 mod body;
 pub mod content_type;
 pub mod hash;
+mod leftovers;
 mod limiter;
 mod multipart;
 pub mod part_plan;
@@ -32,8 +33,8 @@ use crate::record::ledger::Ledger;
 use crate::s3::{Client, CreateOptions, Failure, Receipt};
 use crate::source::file::SourceFile;
 
+pub use leftovers::end_leftovers;
 pub use limiter::Limiter;
-pub use multipart::abort_queued;
 
 /// What an upload works with.
 pub struct Context<'a> {

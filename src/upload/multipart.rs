@@ -1,6 +1,7 @@
 //! A file in parts: found again after anything, and never left open without a note.
 
 use super::body::FileRange;
+use super::leftovers::{abort, end_unanswered};
 use super::part_plan::{PartPlan, PartRange};
 use super::{Context, Task, UploadError, Uploaded, verify, verify_wanted};
 use crate::record::ledger::{Ledger, OpenUpload};
@@ -205,7 +206,7 @@ fn completed(
     }
 }
 
-/// Starts a multipart upload and writes it down before anything is sent.
+/// Starts a multipart upload; written down before it is asked for, and before anything is sent.
 fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, UploadError> {
     let identity = task.file.identity();
     let Some(plan) = PartPlan::new(identity.size, context.transfer.part_size, context.shrink)
@@ -221,7 +222,8 @@ fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, Uploa
         failure.code = Some("EntityTooLarge".to_owned());
         return Err(failure.into());
     };
-    let token = new_token();
+    end_unanswered(context.client, context.ledger, task.job)?;
+    let token = announced(context, task);
     let options = CreateOptions {
         object: context.object,
         content_type: task.content_type,
@@ -229,7 +231,13 @@ fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, Uploa
     };
     let id = context
         .client
-        .create_multipart_upload(task.key.as_str(), options)?;
+        .create_multipart_upload(task.key.as_str(), options)
+        .inspect_err(|failure| {
+            // Refused, there is certainly no upload; otherwise only its answer may be missing.
+            if matches!(failure.http_status, Some(400..500)) {
+                context.ledger.end_upload(&token);
+            }
+        })?;
     let open = OpenUpload {
         token,
         job: task.job.to_owned(),
@@ -248,6 +256,17 @@ fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, Uploa
         log::warn!("an upload is not written down, the state directory fails: {error}");
     }
     Ok(open)
+}
+
+/// The token of an upload that is about to be created, after a note of it.
+fn announced(context: &mut Context<'_>, task: Task<'_>) -> String {
+    let token = new_token();
+    let place = (task.job, context.client.bucket(), task.key.as_str());
+    let now = context.client.signing_time();
+    if let Err(error) = context.ledger.about_to_create(&token, place, now) {
+        log::warn!("an upload is not announced, the state directory fails: {error}");
+    }
+    token
 }
 
 /// What an earlier attempt left, if it is of this very file and key.
@@ -371,36 +390,6 @@ fn give_up(client: &mut Client, ledger: &mut Ledger, open: &OpenUpload) {
         return;
     }
     ledger.end_upload(&open.token);
-}
-
-/// An abort counts when S3 lists no part any more: one that was in flight may outlive the first.
-fn abort(client: &mut Client, open: &OpenUpload) -> Result<(), Failure> {
-    let id = UploadId(open.upload_id.clone());
-    client.abort_multipart_upload(&open.key, &id)?;
-    match client.list_parts(&open.key, &id, None) {
-        Ok(page) if page.parts.is_empty() => Ok(()),
-        Ok(_) => Err(Failure::new(
-            Class::Temporary,
-            "AbortMultipartUpload",
-            "parts are still listed",
-        )),
-        Err(failure) if failure.has_code("NoSuchUpload") || failure.class == Class::Blocked => {
-            Ok(())
-        }
-        Err(failure) => Err(failure),
-    }
-}
-
-/// Repeats the aborts of `job` that did not work, each once.
-pub fn abort_queued(client: &mut Client, ledger: &mut Ledger, job: &str) -> Result<(), Failure> {
-    for open in ledger.queued_aborts(job) {
-        if open.bucket != client.bucket() {
-            continue;
-        }
-        abort(client, &open)?;
-        ledger.end_upload(&open.token);
-    }
-    Ok(())
 }
 
 fn new_token() -> String {

@@ -63,8 +63,6 @@ pub struct Cost {
     pub files_sent_twice: usize,
     pub parts_sent_twice: usize,
     pub told_twice: usize,
-    /// Multipart uploads without a part, whose id never reached the program.
-    pub empty_uploads: usize,
 }
 
 pub struct Scenario {
@@ -205,9 +203,9 @@ impl Scenario {
             return Err(format!("a run with nothing to do sends {more:?}"));
         }
         self.check_end_state()?;
+        self.check_open_uploads()?;
         Ok(Cost {
             told_twice: self.check_history()?,
-            empty_uploads: self.check_open_uploads()?,
             ..Cost::default()
         })
     }
@@ -282,20 +280,14 @@ impl Scenario {
         Ok(twice)
     }
 
-    /// No part lies about on the server; how many uploads without one do.
-    fn check_open_uploads(&self) -> Result<usize, String> {
-        let root = self.server.object_path("", "");
-        let names: Vec<String> = std::fs::read_dir(root)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        if let Some(part) = names.iter().find(|name| name.starts_with(".upload_id-")) {
-            return Err(format!("`{part}` is left on the server"));
+    /// No upload is left open, and no part lies about on the server.
+    fn check_open_uploads(&self) -> Result<(), String> {
+        match self.server.open_uploads() {
+            (0, 0) => Ok(()),
+            (uploads, parts) => Err(format!(
+                "{uploads} uploads and {parts} parts are left on the server"
+            )),
         }
-        Ok(names
-            .iter()
-            .filter(|name| name.starts_with(".upload-"))
-            .count())
     }
 
     fn count_repetitions(&self, cost: &mut Cost) -> Result<(), String> {

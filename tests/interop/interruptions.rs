@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::agent::{Agent, SOON};
-use crate::support::proxy::FaultProxy;
+use crate::support::proxy::{FaultProxy, Plan};
 use crate::weed::Weed;
 
 const MIB: u64 = 1 << 20;
@@ -127,4 +127,22 @@ fn wait_until(reached: impl Fn() -> bool) {
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+#[test]
+fn an_upload_whose_beginning_was_not_answered_does_not_stay_open() {
+    let Some(weed) = Weed::shared() else { return };
+    let bucket = weed.bucket("unanswered");
+    let line = FaultProxy::start(weed.http().trim_start_matches("http://").parse().unwrap());
+    let parts = json!({ "multipart_threshold": "8MiB", "part_size": "5MiB" });
+    let agent = Agent::with_endpoint(&line.endpoint())
+        .with_job(json!({ "bucket": bucket.name, "transfer": parts }));
+    let file = agent.write_file("large.bin", 12 * MIB, 1);
+    line.set_plan(Plan::SwallowAnswer);
+    agent.run(&["once", "--give-up", "1ms"]).expect_code(75);
+    line.set_plan(Plan::Pass);
+    assert_eq!(bucket.open_uploads(), 1);
+    agent.once().expect_code(0);
+    assert!(bucket.has_same("large.bin", &file));
+    assert_eq!(bucket.open_uploads(), 0);
 }

@@ -14,6 +14,7 @@ mod faults;
 mod faults_of_answers;
 mod harness;
 mod hostile;
+mod leftovers;
 mod loop_and_signals;
 mod main_job;
 mod permissions;

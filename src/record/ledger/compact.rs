@@ -55,6 +55,9 @@ impl Ledger {
             };
             write(&done_line(fingerprint, done.met.day, fate, key))?;
         }
+        for creation in &self.state.creations {
+            write(&Line::creating(creation))?;
+        }
         for open in &self.state.uploads {
             write(&Line {
                 upload: Some(UploadLine::from(open)),

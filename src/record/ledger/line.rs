@@ -28,6 +28,8 @@ pub struct Line {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_removed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub creating: Option<CreationLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub upload: Option<UploadLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abort: Option<String>,
@@ -35,6 +37,15 @@ pub struct Line {
     pub ended: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<ConfirmedLine>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CreationLine {
+    pub token: String,
+    pub job: String,
+    pub bucket: String,
+    pub key: String,
+    pub at: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

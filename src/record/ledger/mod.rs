@@ -4,8 +4,9 @@
 //! is dropped; what it said is found out again from S3 or from the source folder:
 //!
 //! ```text
-//! upload ──► (parts: asked of S3) ──► ended
-//!                     └─► abort ──► ended
+//! creating ──► upload ──► (parts: asked of S3) ──► ended
+//!     │                            └─► abort ──► ended
+//!     └─► ended               S3 was asked whether there is an upload after all
 //! confirmed ──► done        the object is there; then the source file and the history follow
 //! ```
 //!
@@ -22,9 +23,11 @@ use crate::config::model::{AfterUpload, Rotation};
 use crate::source::file::Identity;
 
 mod compact;
+mod creation;
 mod line;
 mod state;
 
+pub use creation::Creation;
 use line::{Line, UploadLine, done_line};
 use state::{Done, Met, State, load};
 
@@ -240,6 +243,7 @@ impl Ledger {
             upload: Some(UploadLine::from(&open)),
             ..Line::new()
         };
+        self.state.end_creation(&open.token);
         self.state.uploads.push(open);
         self.append(&line)?;
         self.sync()
@@ -284,6 +288,7 @@ impl Ledger {
     /// The upload is no more: aborted, or unknown to S3.
     pub fn end_upload(&mut self, token: &str) {
         self.completed(token);
+        self.state.end_creation(token);
         let line = Line {
             ended: Some(token.to_owned()),
             ..Line::new()

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::line::{Line, VERSION};
-use super::{Confirmed, Fingerprint, KeyHash, OpenUpload};
+use super::{Confirmed, Creation, Fingerprint, KeyHash, OpenUpload};
 use crate::record::MAX_LINE;
 use crate::record::read::salvage;
 
@@ -32,6 +32,7 @@ pub struct State {
     pub done: HashMap<Fingerprint, Done>,
     /// Whose object a key is, by the key's hash.
     pub keys: HashMap<KeyHash, Fingerprint>,
+    pub creations: Vec<Creation>,
     pub uploads: Vec<OpenUpload>,
     pub confirmed: Vec<Confirmed>,
     /// Parts that this process has sent, by token: ETags for stores that do not list them.
@@ -113,7 +114,10 @@ impl State {
             if let Some(key) = line.key {
                 self.keys.insert(unhex(&key)?, fingerprint);
             }
+        } else if let Some(creating) = line.creating {
+            self.creations.push(creating.into());
         } else if let Some(upload) = line.upload {
+            self.end_creation(&upload.token);
             self.uploads.push(OpenUpload {
                 fingerprint: unhex(&upload.file)?,
                 token: upload.token,
@@ -130,6 +134,7 @@ impl State {
             let mut uploads = self.uploads.iter_mut();
             uploads.find(|open| open.token == token)?.abort = true;
         } else if let Some(token) = line.ended {
+            self.end_creation(&token);
             self.uploads.retain(|open| open.token != token);
         } else if let Some(confirmed) = line.confirmed {
             let confirmed = Confirmed {
@@ -144,6 +149,10 @@ impl State {
             return None;
         }
         Some(())
+    }
+
+    pub fn end_creation(&mut self, token: &str) {
+        self.creations.retain(|creation| creation.token != token);
     }
 
     fn end_same_object(&mut self, confirmed: &Confirmed) {

@@ -26,6 +26,8 @@ use tokio::sync::Notify;
 // By path, because this file itself is included by path from the demo.
 #[path = "requests.rs"]
 mod requests;
+#[path = "uploads.rs"]
+mod uploads;
 
 pub use requests::{Failure, Request};
 use requests::{Reply, describe, fail};
@@ -150,6 +152,16 @@ impl S3Server {
 
     pub fn object(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         std::fs::read(self.object_path(bucket, key)).ok()
+    }
+
+    /// How many multipart uploads are open, and how many parts of any lie about.
+    pub fn open_uploads(&self) -> (usize, usize) {
+        let entries = std::fs::read_dir(&self.root).unwrap();
+        let names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        let count = |prefix| names.iter().filter(|name| name.starts_with(prefix)).count();
+        (count(".upload-"), count(".upload_id-"))
     }
 
     /// All keys of a bucket, in order.
@@ -293,7 +305,7 @@ impl Drop for S3Server {
 }
 
 fn s3_service(root: &Path, address: SocketAddr, options: &S3Options) -> S3Service {
-    let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root).unwrap());
+    let mut builder = S3ServiceBuilder::new(uploads::ListedUploads::new(root));
     builder.set_auth(SimpleAuth::from_single(
         options.access_key.as_str(),
         options.secret_key.as_str(),

@@ -1,0 +1,104 @@
+//! Uploads that S3 holds open in vain: aborts that did not work, and creations whose answer never
+//! came.
+
+use time::Duration;
+
+use crate::record::ledger::{Creation, Ledger, OpenUpload};
+use crate::record::parse_timestamp;
+use crate::s3::{Class, Client, Failure, UploadId, UploadInfo};
+
+/// As far as S3 lets a clock be off (`RequestTimeTooSkewed` beyond it).
+const CLOCKS_DIFFER: Duration = Duration::minutes(15);
+
+/// Ends what is open in vain for `job`, each once. What does not work stays in the ledger.
+pub fn end_leftovers(client: &mut Client, ledger: &mut Ledger, job: &str) -> Result<(), Failure> {
+    for open in ledger.queued_aborts(job) {
+        if open.bucket != client.bucket() {
+            continue;
+        }
+        abort(client, &open)?;
+        ledger.end_upload(&open.token);
+    }
+    end_unanswered(client, ledger, job)
+}
+
+/// Looks for uploads of `job` that S3 has begun without our knowing, and aborts them. Where S3 may
+/// not be asked for open uploads, there is nothing to be done but `cleanup`.
+pub(super) fn end_unanswered(
+    client: &mut Client,
+    ledger: &mut Ledger,
+    job: &str,
+) -> Result<(), Failure> {
+    for creation in ledger.unanswered(job) {
+        if creation.bucket != client.bucket() {
+            continue;
+        }
+        match abort_empty(client, ledger, &creation) {
+            Ok(()) => {}
+            Err(failure) if matches!(failure.class, Class::Blocked | Class::ThisFile) => {
+                log::debug!("open uploads cannot be looked for: {failure}");
+            }
+            Err(failure) => return Err(failure),
+        }
+        ledger.end_upload(&creation.token);
+    }
+    Ok(())
+}
+
+/// Aborts the uploads that may be of `creation`: of its very key, begun since, not in the ledger, and
+/// without a part, since no part is sent before an upload is in the ledger. Another host's upload
+/// can be all that only until its own first part is there, and then begins anew.
+fn abort_empty(client: &mut Client, ledger: &Ledger, creation: &Creation) -> Result<(), Failure> {
+    // The key itself is the first of all that begin with it, so one page is enough.
+    let page = client.list_multipart_uploads(&creation.key, None)?;
+    for upload in page.uploads {
+        let mut known = ledger.open_uploads().iter();
+        if upload.key != creation.key
+            || known.any(|open| open.upload_id == upload.upload_id)
+            || !is_begun_since(creation, &upload)
+        {
+            continue;
+        }
+        let id = UploadId(upload.upload_id);
+        if holds_no_part(client, &upload.key, &id)? {
+            client.abort_multipart_upload(&upload.key, &id)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_begun_since(creation: &Creation, upload: &UploadInfo) -> bool {
+    match (
+        parse_timestamp(&creation.at),
+        parse_timestamp(&upload.initiated),
+    ) {
+        (Some(created), Some(initiated)) => initiated - created >= -CLOCKS_DIFFER,
+        _ => false,
+    }
+}
+
+fn holds_no_part(client: &mut Client, key: &str, id: &UploadId) -> Result<bool, Failure> {
+    match client.list_parts(key, id, None) {
+        Ok(page) => Ok(page.parts.is_empty()),
+        Err(failure) if failure.has_code("NoSuchUpload") => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// An abort counts when S3 lists no part any more: one that was in flight may outlive the first.
+pub(super) fn abort(client: &mut Client, open: &OpenUpload) -> Result<(), Failure> {
+    let id = UploadId(open.upload_id.clone());
+    client.abort_multipart_upload(&open.key, &id)?;
+    match client.list_parts(&open.key, &id, None) {
+        Ok(page) if page.parts.is_empty() => Ok(()),
+        Ok(_) => Err(Failure::new(
+            Class::Temporary,
+            "AbortMultipartUpload",
+            "parts are still listed",
+        )),
+        Err(failure) if failure.has_code("NoSuchUpload") || failure.class == Class::Blocked => {
+            Ok(())
+        }
+        Err(failure) => Err(failure),
+    }
+}

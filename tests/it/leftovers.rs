@@ -1,0 +1,96 @@
+//! Multipart uploads that S3 has begun without the program's knowing are ended, and nobody else's.
+
+use serde_json::json;
+
+use crate::support::agent::{Agent, SOON};
+use crate::support::files::holds_content;
+use crate::support::server::{BUCKET, Failure, Request, S3Options, S3Server};
+
+const LARGE: u64 = 12 * 1024 * 1024;
+
+fn agent(server: &S3Server) -> Agent {
+    let agent = Agent::new(server).with_job(json!({
+        "transfer": {"multipart_threshold": "8MiB", "part_size": "5MiB"}
+    }));
+    agent.write_file("large", LARGE, 1);
+    agent
+}
+
+/// S3 begins the upload, and its answer is lost.
+fn lose_the_answer(server: &S3Server) {
+    let lost = Failure::hang_up().after_success();
+    server.fail_next(1, Request::is_create_multipart, lost);
+}
+
+fn creates(server: &S3Server) -> usize {
+    let requests = server.requests();
+    requests.iter().filter(|r| r.is_create_multipart()).count()
+}
+
+#[test]
+fn an_upload_whose_beginning_was_not_answered_is_aborted() {
+    let server = S3Server::start(S3Options::default());
+    let agent = agent(&server);
+    lose_the_answer(&server);
+    agent.run(&["once", "--give-up", "20s"]).expect_code(0);
+    assert!(holds_content(
+        &server.object_path(BUCKET, "large"),
+        LARGE,
+        1
+    ));
+    assert_eq!((creates(&server), server.open_uploads()), (2, (0, 0)));
+}
+
+#[test]
+fn it_is_aborted_by_the_next_run_although_its_file_is_gone() {
+    let server = S3Server::start(S3Options::default());
+    let agent = agent(&server);
+    lose_the_answer(&server);
+    server.fail_next(usize::MAX, |_| true, Failure::slow_down());
+    agent.run(&["once", "--give-up", "1ms"]).expect_code(75);
+    server.heal();
+    assert_eq!(server.open_uploads(), (1, 0));
+    std::fs::remove_file(agent.source_file("large")).unwrap();
+    agent.once().expect_code(0);
+    assert_eq!(server.open_uploads(), (0, 0));
+    let requests = server.requests().len();
+    agent.once().expect_code(0);
+    assert_eq!(server.requests().len(), requests, "once is enough");
+}
+
+#[test]
+fn a_key_that_may_not_list_uploads_sends_all_the_same() {
+    let server = S3Server::start(S3Options::default());
+    let agent = agent(&server);
+    lose_the_answer(&server);
+    let lists = |request: &Request| request.method == "GET";
+    server.fail_next(usize::MAX, lists, Failure::access_denied());
+    agent.run(&["once", "--give-up", "20s"]).expect_code(0);
+    assert!(holds_content(
+        &server.object_path(BUCKET, "large"),
+        LARGE,
+        1
+    ));
+    assert_eq!(server.open_uploads(), (1, 0), "for `cleanup`");
+    assert!(agent.events_of("job_blocked").is_empty());
+}
+
+#[test]
+fn another_hosts_upload_to_the_same_key_is_left_alone() {
+    let server = S3Server::start(S3Options::default());
+    let other = agent(&server).with_job(json!({
+        "transfer": {"bandwidth_limit": "6MiB/s"}
+    }));
+    let running = other.start();
+    let second_part = |request: &Request| request.part_number() == Some(2);
+    assert!(server.wait_for_requests(1, SOON, second_part));
+    running.kill();
+    assert!(server.wait_until_idle(SOON));
+    let (uploads, parts) = server.open_uploads();
+    assert_eq!((uploads, parts > 0), (1, true));
+
+    let agent = agent(&server);
+    lose_the_answer(&server);
+    agent.run(&["once", "--give-up", "20s"]).expect_code(0);
+    assert_eq!(server.open_uploads(), (1, parts));
+}
