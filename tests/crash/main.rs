@@ -14,6 +14,7 @@
 
 mod errors;
 mod kill;
+mod moving;
 mod replay;
 mod scenario;
 mod strace;

@@ -67,6 +67,8 @@ pub struct Cost {
 
 pub struct Scenario {
     folder: TempDir,
+    /// What is moved goes here.
+    moved: PathBuf,
     server: S3Server,
 }
 
@@ -86,8 +88,16 @@ impl Item {
 
 impl Scenario {
     pub fn new() -> Scenario {
+        let folder = TempDir::new().unwrap();
+        let moved = folder.path().join("moved");
+        Scenario::moving_to(moved, folder)
+    }
+
+    /// The same with a folder of its own for what is moved, such as one on another file system.
+    pub fn moving_to(moved: PathBuf, folder: TempDir) -> Scenario {
         let scenario = Scenario {
-            folder: TempDir::new().unwrap(),
+            folder,
+            moved,
             server: S3Server::start(S3Options::default()),
         };
         for item in ITEMS {
@@ -124,7 +134,7 @@ impl Scenario {
             "jobs": [
                 job("keep", json!("keep")),
                 job("delete", json!("delete")),
-                job("move", json!({ "move_to": self.folder().join("moved") })),
+                job("move", json!({ "move_to": self.moved })),
             ],
         })
     }
@@ -146,7 +156,7 @@ impl Scenario {
     }
 
     fn moved(&self, item: &Item) -> PathBuf {
-        self.folder().join("moved").join(item.name)
+        self.moved.join(item.name)
     }
 
     pub fn history(&self) -> Vec<Value> {
@@ -248,9 +258,7 @@ impl Scenario {
                 return Err(format!("{key} is not where its job wants it"));
             }
         }
-        let moved = std::fs::read_dir(self.folder().join("moved"))
-            .unwrap()
-            .count();
+        let moved = std::fs::read_dir(&self.moved).unwrap().count();
         match moved {
             1 => Ok(()),
             _ => Err(format!("{moved} files are moved instead of one")),

@@ -17,6 +17,7 @@ mod hostile;
 mod leftovers;
 mod loop_and_signals;
 mod main_job;
+mod moving;
 mod permissions;
 mod readme;
 mod records;
