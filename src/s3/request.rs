@@ -143,13 +143,26 @@ impl Request for SignedRequest<'_> {
         self.key.to_owned()
     }
 
+    /// rust-s3's own puts `a-b:1` before `a:2`, since it sorts whole lines; the signature is made
+    /// over lines in the order of their names,
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
     fn canonical_request(&self, headers: &HeaderMap) -> Result<String, S3Error> {
-        s3::signing::canonical_request(
-            self.method().as_str(),
-            &self.url()?,
-            headers,
-            &self.payload_hash,
-        )
+        let url = self.url()?;
+        let mut names: Vec<_> = headers.keys().collect();
+        names.sort_unstable_by_key(|name| name.as_str());
+        let mut lines = String::new();
+        for name in names {
+            let value = headers.get(name).map(HeaderValue::to_str).transpose()?;
+            lines.push_str(&format!("{name}:{}\n", value.unwrap_or_default().trim()));
+        }
+        Ok(format!(
+            "{}\n{}\n{}\n{lines}\n{}\n{}",
+            self.method(),
+            s3::signing::canonical_uri_string(&url),
+            s3::signing::canonical_query_string(&url),
+            s3::signing::signed_header_string(headers),
+            self.payload_hash,
+        ))
     }
 
     fn signing_key(&self) -> Result<Vec<u8>, S3Error> {

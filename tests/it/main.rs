@@ -18,6 +18,7 @@ mod leftovers;
 mod loop_and_signals;
 mod main_job;
 mod moving;
+mod objects;
 mod permissions;
 mod readme;
 mod records;
