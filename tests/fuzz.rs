@@ -215,6 +215,7 @@ fn upload(number: usize) -> OpenUpload {
         source_path: format!("/source/{number}"),
         size: 1 << 30,
         fingerprint: [number as u8; 16],
+        checksum: None,
         abort: false,
     }
 }

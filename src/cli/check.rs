@@ -9,12 +9,13 @@ use serde::Serialize;
 use super::arguments::{Form, Invocation};
 use super::{code_of, complain, exit, load_config, problems_of_machine, refuse};
 use crate::config::Config;
-use crate::config::model::{Job, ObjectOptions};
+use crate::config::model::{Job, ObjectLock, ObjectOptions};
 use crate::credentials::Provider;
 use crate::naming::ObjectKey;
 use crate::os::signals::Signals;
+use crate::s3::checksum::Checksum;
 use crate::s3::{Body, Class, Client, CreateOptions, Failure};
-use crate::upload::hash::sha256_hex;
+use crate::upload::hash::{Hashes, Wanted};
 
 /// What the test object holds.
 const CONTENT: &[u8] = b"s3ferry check\n";
@@ -163,17 +164,28 @@ fn check_job(job: &Job, signals: &Arc<Signals>, offline: bool, out: &mut Output)
 fn write_test_object(job: &Job, client: &mut Client) -> Result<bool, Failure> {
     let key = ObjectKey::new(&job.prefix, NAME)
         .map_err(|error| Failure::new(Class::Blocked, "PutObject", error.to_string()))?;
-    let object = ObjectOptions::clone(&job.object);
+    // It is to be removed again.
+    let object = ObjectOptions {
+        object_lock: ObjectLock::default(),
+        ..ObjectOptions::clone(&job.object)
+    };
     let options = CreateOptions {
         object: &object,
         content_type: "text/plain",
         token: None,
+        sha256: None,
     };
-    client.put_object(key.as_str(), options, &TestBody)?;
+    let wanted = Wanted::for_bodies(
+        &job.transfer,
+        job.transfer.checksum,
+        &job.object.object_lock,
+    );
+    let body = TestBody(Hashes::of(wanted, CONTENT));
+    client.put_object(key.as_str(), options, false, &body)?;
     Ok(client.delete_object(key.as_str()).is_ok())
 }
 
-struct TestBody;
+struct TestBody(Hashes);
 
 impl Body for TestBody {
     fn length(&self) -> u64 {
@@ -181,7 +193,15 @@ impl Body for TestBody {
     }
 
     fn sha256(&self) -> Option<String> {
-        Some(sha256_hex(CONTENT))
+        self.0.sha256.clone()
+    }
+
+    fn checksum(&self) -> Option<&Checksum> {
+        self.0.checksum.as_ref()
+    }
+
+    fn md5(&self) -> Option<&str> {
+        self.0.md5.as_deref()
     }
 
     fn open(&self) -> Box<dyn Read + '_> {

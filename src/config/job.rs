@@ -89,10 +89,10 @@ pub(super) fn read(
     let tls_options = section.read("tls_options", TlsOptions::default(), |field| {
         tls_options(field, tls)
     });
-    let object = section.read("object", ObjectOptions::default(), object::read);
-    let transfer = section.read("transfer", transfer::DEFAULTS, |field| {
-        transfer::read(field, tls)
+    let object = section.read("object", ObjectOptions::default(), |field| {
+        object::read(field, tls)
     });
+    let transfer = transfer::read(section, destination.as_ref().ok());
     Ok(Job {
         name: name?,
         enabled: enabled?,

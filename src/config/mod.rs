@@ -8,6 +8,7 @@
 //! [`validate_folders`] looks at the disk.
 
 mod credentials;
+mod customer_key;
 mod destination;
 mod fields;
 mod files;
@@ -18,6 +19,7 @@ mod json;
 pub mod model;
 mod names;
 mod object;
+mod object_lock;
 mod problem;
 mod proxy;
 mod secrets;

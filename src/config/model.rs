@@ -8,6 +8,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use crate::naming::Template;
 use crate::source::filter::Filter;
 
@@ -124,6 +126,15 @@ pub struct Destination {
     pub addressing: Addressing,
 }
 
+impl Destination {
+    /// Whether it is Amazon's own S3, in any of its partitions and by any of its names.
+    pub fn is_aws(&self) -> bool {
+        [".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu"]
+            .iter()
+            .any(|domain| self.host.ends_with(domain))
+    }
+}
+
 /// Never `auto`: that has been decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Addressing {
@@ -212,15 +223,101 @@ pub struct ObjectOptions {
     /// `AES256`, `aws:kms` or `aws:kms:dsse`.
     pub server_side_encryption: Option<String>,
     pub kms_key_id: Option<String>,
+    /// With `aws:kms` only; `None`: as the bucket has it.
+    pub bucket_key: Option<bool>,
+    /// Over TLS only, and never with `server_side_encryption`.
+    pub customer_key: Option<CustomerKey>,
     /// At most 10; key ≤ 128, value ≤ 256 characters.
     pub tags: BTreeMap<String, String>,
     /// Names in lower case, without `x-amz-meta-`; 2 KB in all.
     pub metadata: BTreeMap<String, String>,
     /// `None` is `auto`: from the extension.
     pub content_type: Option<String>,
+    pub cache_control: Option<String>,
     pub acl: Option<String>,
+    pub object_lock: ObjectLock,
     /// Twelve digits.
     pub expected_bucket_owner: Option<String>,
+    pub if_exists: IfExists,
+}
+
+/// The key of SSE-C. Does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CustomerKey([u8; 32]);
+
+impl CustomerKey {
+    pub fn new(key: [u8; 32]) -> Self {
+        CustomerKey(key)
+    }
+
+    /// The key itself, for the one place that sends it.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CustomerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CustomerKey(…)")
+    }
+}
+
+/// What protects an object from being deleted or overwritten.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectLock {
+    pub retention: Option<Retention>,
+    pub legal_hold: bool,
+}
+
+impl ObjectLock {
+    /// Whether S3 demands a checksum or a `Content-MD5` with every body.
+    pub fn is_set(&self) -> bool {
+        self.retention.is_some() || self.legal_hold
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    pub mode: RetentionMode,
+    pub until: RetainUntil,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetentionMode {
+    /// Who has `s3:BypassGovernanceRetention` may still delete.
+    Governance,
+    /// Nobody may, until the date.
+    Compliance,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetainUntil {
+    Date(OffsetDateTime),
+    /// From the beginning of the upload on.
+    For(Duration),
+}
+
+/// What becomes of a file whose key has an object with other bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IfExists {
+    /// The object is replaced, or gets another version.
+    #[default]
+    Overwrite,
+    /// The file is passed over and stays.
+    Skip,
+    /// The file stays, and somebody has to see to it.
+    Fail,
+    /// The file gets another key: `name-1.ext`.
+    Rename,
+}
+
+/// A checksum of S3's that goes with every body as a plain header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChecksumAlgorithm {
+    Crc32,
+    Crc32c,
+    Crc64Nvme,
+    Sha256,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,6 +328,8 @@ pub struct TransferOptions {
     pub part_size: Option<u64>,
     /// SHA-256 of the payload in the signature; false only over TLS.
     pub signed_payload: bool,
+    /// Never `auto`: that has been decided.
+    pub checksum: Option<ChecksumAlgorithm>,
     pub verify: Verify,
     /// Bytes per second.
     pub bandwidth_limit: Option<u64>,

@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 
 use super::fields::{Field, Reported};
-use super::model::ObjectOptions;
+use super::model::{CustomerKey, IfExists, ObjectLock, ObjectOptions};
 use super::secrets::Kind;
 use super::section::Section;
-use super::wording::{quoted, unavailable};
+use super::wording::quoted;
+use super::{customer_key, object_lock};
 
 pub(super) const OBJECT_KEYS: &[&str] = &[
     "storage_class",
     "server_side_encryption",
     "kms_key_id",
+    "bucket_key",
     "customer_key",
     "tags",
     "metadata",
     "content_type",
+    "cache_control",
     "acl",
     "object_lock",
     "expected_bucket_owner",
@@ -53,37 +56,36 @@ const TAG_LIMIT: usize = 10;
 /// which s3ferry knows its own uploads again.
 const METADATA_LIMIT: usize = 2048 - 128;
 
-pub(super) fn read(field: &Field<'_>) -> Result<ObjectOptions, Reported> {
+/// `tls` is `None` where the destination is wrong.
+pub(super) fn read(field: &Field<'_>, tls: Option<bool>) -> Result<ObjectOptions, Reported> {
     let section = field.section(&[OBJECT_KEYS])?;
     let storage_class = section.optional("storage_class", |f| word(f, STORAGE_CLASSES));
     let encryption = section.optional("server_side_encryption", |f| word(f, ENCRYPTIONS));
     let kms_key_id = kms_key_id(&section, encryption.as_ref().ok());
+    let bucket_key = bucket_key(&section, encryption.as_ref().ok());
+    let customer_key = customer_key(&section, tls);
     let tags = section.read("tags", BTreeMap::new(), tags);
     let metadata = section.read("metadata", BTreeMap::new(), metadata);
     let content_type = section.read("content_type", None, content_type);
+    let cache_control = section.optional("cache_control", cache_control);
     let acl = section.optional("acl", |f| word(f, ACLS));
+    let object_lock = section.read("object_lock", ObjectLock::default(), object_lock::read);
     let owner = section.optional("expected_bucket_owner", account);
-    let customer_key = absent(
-        &section,
-        "customer_key",
-        "use `server_side_encryption` instead",
-    );
-    let object_lock = absent(
-        &section,
-        "object_lock",
-        "use the bucket's default retention instead",
-    );
-    let if_exists = section.read("if_exists", (), if_exists);
-    customer_key.and(object_lock).and(if_exists)?;
+    let if_exists = section.read("if_exists", IfExists::default(), if_exists);
     Ok(ObjectOptions {
         storage_class: storage_class?,
         server_side_encryption: encryption?,
         kms_key_id: kms_key_id?,
+        bucket_key: bucket_key?,
+        customer_key: customer_key?,
         tags: tags?,
         metadata: metadata?,
         content_type: content_type?,
+        cache_control: cache_control?,
         acl: acl?,
+        object_lock: object_lock?,
         expected_bucket_owner: owner?,
+        if_exists: if_exists?,
     })
 }
 
@@ -91,20 +93,56 @@ fn word(field: &Field<'_>, known: &[&str]) -> Result<String, Reported> {
     Ok(known[field.choice(known)?].to_string())
 }
 
-fn absent(section: &Section<'_>, key: &str, instead: &str) -> Result<(), Reported> {
-    match section.get(key) {
-        Some(field) => Err(field.problem(unavailable(key, instead))),
-        None => Ok(()),
-    }
+fn if_exists(field: &Field<'_>) -> Result<IfExists, Reported> {
+    let known = [
+        IfExists::Overwrite,
+        IfExists::Skip,
+        IfExists::Fail,
+        IfExists::Rename,
+    ];
+    Ok(known[field.choice(&["overwrite", "skip", "fail", "rename"])?])
 }
 
-fn if_exists(field: &Field<'_>) -> Result<(), Reported> {
-    match field.as_text() {
-        Some(later @ ("skip" | "fail" | "rename")) => {
-            Err(field.problem(unavailable(later, "use `overwrite`")))
-        }
-        _ => field.choice(&["overwrite"]).map(|_| ()),
+fn customer_key(section: &Section<'_>, tls: Option<bool>) -> Result<Option<CustomerKey>, Reported> {
+    let Some(field) = section.get("customer_key") else {
+        return Ok(None);
+    };
+    let key = customer_key::read(&field)?;
+    if section.get("server_side_encryption").is_some() {
+        return Err(field.problem("excludes `server_side_encryption`; keep one of the two"));
     }
+    if tls == Some(false) {
+        return Err(field.problem("goes with every request and needs TLS to stay secret; use TLS"));
+    }
+    Ok(Some(key))
+}
+
+/// `encryption` is `None` where its own value is wrong.
+fn bucket_key(
+    section: &Section<'_>,
+    encryption: Option<&Option<String>>,
+) -> Result<Option<bool>, Reported> {
+    let Some(field) = section.get("bucket_key") else {
+        return Ok(None);
+    };
+    let wanted = field.boolean()?;
+    if encryption.is_some_and(|encryption| encryption.as_deref() != Some("aws:kms")) {
+        return Err(field.problem(
+            "has no effect without `\"server_side_encryption\": \"aws:kms\"`; add that, or leave it out",
+        ));
+    }
+    Ok(Some(wanted))
+}
+
+fn cache_control(field: &Field<'_>) -> Result<String, Reported> {
+    let text = field.text()?;
+    if is_header_value(text) {
+        return Ok(text.to_string());
+    }
+    Err(field.problem(format!(
+        "{} is no value of a header; write it like `max-age=3600`",
+        quoted(text)
+    )))
 }
 
 /// `encryption` is `None` where its own value is wrong.

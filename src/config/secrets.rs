@@ -61,6 +61,18 @@ impl Field<'_> {
         checked(&field, text)
     }
 
+    /// The bytes that stand here, or in the variable or file that is named here: a file may hold any.
+    pub fn resolved_bytes(&self, kind: Kind) -> Result<Vec<u8>, Reported> {
+        if self.is_object() {
+            let section = self.section(&[ELSEWHERE_KEYS])?;
+            if let (Some(path), None) = (section.get("file"), section.get("env")) {
+                let (_, bytes) = bytes_of_file(&path, kind)?;
+                return Ok(bytes);
+            }
+        }
+        Ok(self.resolved(kind)?.value.into_bytes())
+    }
+
     fn written(&self, kind: Kind) -> Result<Text, Reported> {
         let Some(value) = self.as_text() else {
             return Err(
@@ -112,20 +124,26 @@ fn from_environment(field: &Field<'_>) -> Result<Text, Reported> {
 }
 
 fn from_file(field: &Field<'_>, kind: Kind) -> Result<Text, Reported> {
-    let text = field.text()?;
-    if !text.starts_with('/') || text.contains('\0') {
-        // Not shown: a secret is easily put where its file's path belongs.
-        return Err(field.problem("this is not an absolute path; begin it with `/`"));
-    }
-    let path = PathBuf::from(text);
-    let value = read_file(field, &path, kind).map_err(|message| field.problem(message))?;
+    let (path, bytes) = bytes_of_file(field, kind)?;
+    let value = text_of(&path, bytes).map_err(|message| field.problem(message))?;
     Ok(Text {
         value,
         shown: format!("the content of {}", quoted_path(&path)),
     })
 }
 
-fn read_file(field: &Field<'_>, path: &Path, kind: Kind) -> Result<String, String> {
+fn bytes_of_file(field: &Field<'_>, kind: Kind) -> Result<(PathBuf, Vec<u8>), Reported> {
+    let text = field.text()?;
+    if !text.starts_with('/') || text.contains('\0') {
+        // Not shown: a secret is easily put where its file's path belongs.
+        return Err(field.problem("this is not an absolute path; begin it with `/`"));
+    }
+    let path = PathBuf::from(text);
+    let bytes = read_file(field, &path, kind).map_err(|message| field.problem(message))?;
+    Ok((path, bytes))
+}
+
+fn read_file(field: &Field<'_>, path: &Path, kind: Kind) -> Result<Vec<u8>, String> {
     let links = match kind {
         Kind::Secret => Links::Refuse,
         Kind::Id | Kind::AccessKey => Links::Follow,
@@ -135,7 +153,10 @@ fn read_file(field: &Field<'_>, path: &Path, kind: Kind) -> Result<String, Strin
         let folder = (field.reading.env)("CREDENTIALS_DIRECTORY");
         owner_only(path, opened.mode, folder.as_deref())?;
     }
-    let bytes = opened.read(path, FILE_LIMIT)?;
+    opened.read(path, FILE_LIMIT)
+}
+
+fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String, String> {
     let mut value =
         String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8 text", quoted_path(path)))?;
     // One line end, as every editor leaves it; more is part of the value.

@@ -1,9 +1,8 @@
 //! How bytes travel: `transfer`.
 
 use super::fields::{Field, Reported};
-use super::model::{TransferOptions, Verify};
+use super::model::{ChecksumAlgorithm, Destination, TransferOptions, Verify};
 use super::section::Section;
-use super::wording::unavailable;
 
 pub(super) const TRANSFER_KEYS: &[&str] = &[
     "multipart_threshold",
@@ -19,18 +18,29 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// Where the file says nothing.
-pub(super) const DEFAULTS: TransferOptions = TransferOptions {
+/// Where the file says nothing, but for what depends on the destination.
+const DEFAULTS: TransferOptions = TransferOptions {
     multipart_threshold: 64 * MIB,
     part_size: None,
     signed_payload: true,
+    checksum: None,
     verify: Verify::Auto,
     bandwidth_limit: None,
     minimum_rate: KIB,
 };
 
-/// `tls` is `None` where the destination itself is wrong.
-pub(super) fn read(field: &Field<'_>, tls: Option<bool>) -> Result<TransferOptions, Reported> {
+/// `destination` is `None` where it is wrong itself.
+pub(super) fn read(
+    job: &Section<'_>,
+    destination: Option<&Destination>,
+) -> Result<TransferOptions, Reported> {
+    let automatic = automatic_checksum(destination);
+    let Some(field) = job.get("transfer") else {
+        return Ok(TransferOptions {
+            checksum: automatic,
+            ..DEFAULTS
+        });
+    };
     let section = field.section(&[TRANSFER_KEYS])?;
     let multipart_threshold = section.read(
         "multipart_threshold",
@@ -43,8 +53,8 @@ pub(super) fn read(field: &Field<'_>, tls: Option<bool>) -> Result<TransferOptio
         },
     );
     let part_size = section.read("part_size", None, part_size);
-    let signed_payload = section.read("payload", true, |field| payload(field, tls));
-    let checksum = section.read("checksum", (), checksum);
+    let signed_payload = section.read("payload", true, |field| payload(field, destination));
+    let checksum = section.read("checksum", automatic, |field| checksum(field, automatic));
     let verify = section.read("verify", Verify::Auto, |field| {
         let known = [Verify::Auto, Verify::Always, Verify::Never];
         Ok(known[field.choice(&["auto", "always", "never"])?])
@@ -53,11 +63,11 @@ pub(super) fn read(field: &Field<'_>, tls: Option<bool>) -> Result<TransferOptio
         field.rate(0..=u64::MAX, "0 or more")
     });
     let bandwidth_limit = bandwidth_limit(&section, minimum_rate);
-    checksum?;
     Ok(TransferOptions {
         multipart_threshold: multipart_threshold?,
         part_size: part_size?,
         signed_payload: signed_payload?,
+        checksum: checksum?,
         verify: verify?,
         bandwidth_limit: bandwidth_limit?,
         minimum_rate: minimum_rate?,
@@ -73,22 +83,34 @@ fn part_size(field: &Field<'_>) -> Result<Option<u64>, Reported> {
         .map(Some)
 }
 
-fn payload(field: &Field<'_>, tls: Option<bool>) -> Result<bool, Reported> {
+fn payload(field: &Field<'_>, destination: Option<&Destination>) -> Result<bool, Reported> {
     let signed = field.choice(&["signed", "unsigned"])? == 0;
-    if !signed && tls == Some(false) {
+    if !signed && destination.is_some_and(|destination| !destination.tls) {
         return Err(field.problem("`unsigned` needs TLS to protect the content; use `signed`"));
     }
     Ok(signed)
 }
 
-/// Both words come to the same: the hash of a signed payload, and no header more.
-fn checksum(field: &Field<'_>) -> Result<(), Reported> {
-    let algorithms = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256", "md5"];
-    let text = field.as_text().unwrap_or_default();
-    if algorithms.contains(&text.to_ascii_lowercase().as_str()) {
-        return Err(field.problem(unavailable(text, "use `auto` or `none`")));
-    }
-    field.choice(&["auto", "none"]).map(|_| ())
+/// AWS knows this one everywhere, keeps it with the object, and joins it over parts; buckets with a
+/// default retention demand one. Of other stores several refuse it.
+fn automatic_checksum(destination: Option<&Destination>) -> Option<ChecksumAlgorithm> {
+    let is_aws = destination.is_some_and(Destination::is_aws);
+    is_aws.then_some(ChecksumAlgorithm::Crc64Nvme)
+}
+
+fn checksum(
+    field: &Field<'_>,
+    automatic: Option<ChecksumAlgorithm>,
+) -> Result<Option<ChecksumAlgorithm>, Reported> {
+    let known = [
+        automatic,
+        None,
+        Some(ChecksumAlgorithm::Crc32),
+        Some(ChecksumAlgorithm::Crc32c),
+        Some(ChecksumAlgorithm::Crc64Nvme),
+        Some(ChecksumAlgorithm::Sha256),
+    ];
+    Ok(known[field.choice(&["auto", "none", "crc32", "crc32c", "crc64nvme", "sha256"])?])
 }
 
 fn bandwidth_limit(

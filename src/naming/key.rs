@@ -43,6 +43,19 @@ impl ObjectKey {
         Ok(ObjectKey(key))
     }
 
+    /// The key with `-number` at the end of its name, before the extension: `a/b-1.zip`.
+    ///
+    /// # Errors
+    /// [`KeyError::TooLong`]
+    pub fn numbered(&self, number: u32) -> Result<ObjectKey, KeyError> {
+        let start = self.0.rfind('/').map_or(0, |slash| slash + 1);
+        let (folder, name) = self.0.split_at(start);
+        // A dot that a name begins with is not that of an extension.
+        let dot = name.rfind('.').filter(|at| *at > 0);
+        let (stem, extension) = name.split_at(dot.unwrap_or(name.len()));
+        ObjectKey::new(folder, &format!("{stem}-{number}{extension}"))
+    }
+
     /// The key, not percent-encoded.
     pub fn as_str(&self) -> &str {
         &self.0

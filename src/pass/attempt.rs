@@ -64,7 +64,7 @@ impl JobRunner {
         self.report_clock(env);
         match result {
             Ok(uploaded) => {
-                self.uploaded(pass, &work, &key, uploaded, env);
+                self.uploaded(pass, &work, uploaded, env);
                 env.records.flush_if_due(clock::monotonic());
                 Some(Step::Continue)
             }

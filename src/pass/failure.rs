@@ -47,6 +47,9 @@ impl JobRunner {
                     .key(key.as_str());
                 env.records.event(&event);
             }
+            UploadError::PassedOver(what) => {
+                self.passed_over(pass, fingerprint, &path, key, &what, env);
+            }
             UploadError::Source(error) => {
                 self.source_failed(pass, fingerprint, &path, &error, env);
             }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::config::model::{Job, TimeZone};
+use crate::config::model::{IfExists, Job, TimeZone};
 use crate::os::signals::Signals;
 use crate::progress::Progress;
 use crate::record::keeper::Records;
@@ -276,7 +276,8 @@ impl JobRunner {
         let mut tally = pass.tally;
         tally.left += pass.unsettled;
         env.records.flush();
-        let did_something = tally.uploaded > 0 || tally.local > pass.old_troubles;
+        let did_something =
+            tally.uploaded + tally.passed_over > 0 || tally.local > pass.old_troubles;
         if did_something {
             let elapsed = clock::monotonic().saturating_duration_since(pass.started);
             let message = tally.summary(elapsed);
@@ -375,9 +376,13 @@ impl JobRunner {
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// The hash of a file's key, where the job changes names; else a key has only one file.
+/// The hash of a file's key, where two files can come out at one: where the job changes names, and
+/// the second does not get a name of its own.
 pub fn counted_key(job: &Job, key: &str) -> Option<KeyHash> {
     job.change_filename.as_ref()?;
+    if job.object.if_exists == IfExists::Rename {
+        return None;
+    }
     Some(key_hash(&destination_of(job), key))
 }
 

@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::config::model::AfterUpload;
 use crate::naming::ObjectKey;
-use crate::record::ledger::{Confirmed, SourceFate, after_upload_word};
+use crate::record::ledger::{Confirmed, Fingerprint, SourceFate, after_upload_word};
 use crate::record::{EventError, EventKind, FinishedUpload, HistoryEntry, Severity};
 use crate::source::afterwards::{self, Outcome};
 use crate::text::{escape_bytes, human_duration, human_rate, human_size};
@@ -17,7 +17,6 @@ impl JobRunner {
         &mut self,
         pass: &mut Pass,
         work: &Work<'_>,
-        key: &ObjectKey,
         uploaded: Uploaded,
         env: &mut Env<'_>,
     ) {
@@ -27,7 +26,7 @@ impl JobRunner {
         };
         self.deferred.remove(&work.fingerprint);
         self.shrink = self.shrink.saturating_sub(1);
-        let checksum = uploaded.sha256.map(|sha256| format!("sha256:{sha256}"));
+        let key = &uploaded.key;
         let size = work.file.identity().size;
         let entry = HistoryEntry::new(&FinishedUpload {
             job: &self.job.name,
@@ -42,31 +41,67 @@ impl JobRunner {
             attempts: attempts.count,
             resumed_bytes: uploaded.resumed_bytes,
             etag: uploaded.receipt.etag.as_deref(),
-            checksum: checksum.as_deref(),
+            checksum: uploaded.checksum.as_deref(),
             version_id: uploaded.receipt.version_id.as_deref(),
             after_upload: after_upload_word(&self.job.after_upload),
         });
-        pass.tally.uploaded += 1;
-        pass.tally.bytes += size;
+        if uploaded.already_there {
+            pass.tally.passed_over += 1;
+        } else {
+            pass.tally.uploaded += 1;
+            pass.tally.bytes += size;
+        }
         env.status.job(&self.job.name, |status| {
             status.state = "working".to_owned();
             status.next_try = None;
             status.backlog = status.backlog.saturating_sub(1);
             status.backlog_bytes = status.backlog_bytes.saturating_sub(size);
         });
-        let message = format!(
-            "uploaded `{}` ({}) in {}, {}",
-            escape_bytes(&work.path),
-            human_size(size),
-            human_duration(clock::monotonic().saturating_duration_since(attempts.started)),
-            human_rate(entry.bytes_per_second)
-        );
+        let path = escape_bytes(&work.path);
+        let (kind, message) = if uploaded.already_there {
+            let message = format!(
+                "`{path}` is not sent: an object with the same bytes is there already, and counts as its upload"
+            );
+            (EventKind::FileSkipped, message)
+        } else {
+            let message = format!(
+                "uploaded `{path}` ({}) in {}, {}",
+                human_size(size),
+                human_duration(clock::monotonic().saturating_duration_since(attempts.started)),
+                human_rate(entry.bytes_per_second)
+            );
+            (EventKind::UploadFinished, message)
+        };
         let event = self
-            .event(EventKind::UploadFinished, Severity::Info, &message)
+            .event(kind, Severity::Info, &message)
             .source_path(&work.path)
             .key(key.as_str());
         env.records.event(&event);
         self.settle(pass, work, entry, env);
+    }
+
+    /// Another object has the file's key and stays: the file stays, too, and is not looked at again
+    /// before it changes.
+    pub(super) fn passed_over(
+        &mut self,
+        pass: &mut Pass,
+        fingerprint: Fingerprint,
+        path: &[u8],
+        key: &ObjectKey,
+        what: &str,
+        env: &mut Env<'_>,
+    ) {
+        self.recovered(env);
+        self.attempts.remove(&fingerprint);
+        self.deferred.remove(&fingerprint);
+        pass.tally.passed_over += 1;
+        let message = format!("`{}` is not sent and stays: {what}", escape_bytes(path));
+        let event = self
+            .event(EventKind::FileSkipped, Severity::Warning, &message)
+            .source_path(path)
+            .key(key.as_str());
+        env.records.event(&event);
+        env.records.passed_over(fingerprint);
     }
 
     /// Confirmation on the disk, then the source file, then the history.

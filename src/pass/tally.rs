@@ -9,6 +9,8 @@ use crate::text::{human_duration, human_size};
 pub struct Tally {
     pub uploaded: u64,
     pub bytes: u64,
+    /// Files that were not sent because an object has their key: theirs, or another that stays.
+    pub passed_over: u64,
     /// Files or folders that a local cause keeps from being sent.
     pub local: u64,
     /// S3 refuses the job.
@@ -22,6 +24,7 @@ impl Tally {
     pub fn add(&mut self, other: &Tally) {
         self.uploaded += other.uploaded;
         self.bytes += other.bytes;
+        self.passed_over += other.passed_over;
         self.local += other.local;
         self.refused |= other.refused;
         self.left += other.left;
@@ -35,6 +38,9 @@ impl Tally {
             human_size(self.bytes),
             human_duration(elapsed)
         );
+        if self.passed_over > 0 {
+            message.push_str(&format!(", {} passed over", self.passed_over));
+        }
         if self.local > 0 {
             message.push_str(&format!(", {} need attention", self.local));
         }

@@ -250,6 +250,14 @@ impl Records {
         self.note(written, "ledger.jsonl");
     }
 
+    /// A file stays that is not to be sent. Should that not be written, a restart looks at it again.
+    pub fn passed_over(&mut self, fingerprint: Fingerprint) {
+        let written = self
+            .ledger
+            .done(fingerprint, today(), SourceFate::Kept, None);
+        self.note(written, "ledger.jsonl");
+    }
+
     /// As [`Records::finish`], for an upload of a former run: its history entry may be there.
     pub fn finish_recovered(
         &mut self,

@@ -7,6 +7,9 @@ use quick_xml::Reader;
 use quick_xml::escape::unescape;
 use quick_xml::events::Event;
 
+use super::checksum::Checksum;
+use crate::config::model::ChecksumAlgorithm;
+
 /// S3 never nests deeper than five elements.
 const DEPTH_LIMIT: usize = 16;
 
@@ -32,6 +35,26 @@ pub struct PartInfo {
     pub size: u64,
     /// As S3 gave it; some stores leave it out.
     pub etag: Option<String>,
+    /// Those that S3 keeps with the part.
+    pub checksums: Vec<Checksum>,
+}
+
+/// The element that holds a checksum, in requests and answers.
+pub fn checksum_element(algorithm: ChecksumAlgorithm) -> &'static str {
+    match algorithm {
+        ChecksumAlgorithm::Crc32 => "ChecksumCRC32",
+        ChecksumAlgorithm::Crc32c => "ChecksumCRC32C",
+        ChecksumAlgorithm::Crc64Nvme => "ChecksumCRC64NVME",
+        ChecksumAlgorithm::Sha256 => "ChecksumSHA256",
+    }
+}
+
+fn checksum_of(element: &str, value: &str) -> Option<Checksum> {
+    let algorithm = ChecksumAlgorithm::ALL
+        .into_iter()
+        .find(|known| checksum_element(*known) == element)?;
+    let value = value.to_owned();
+    Some(Checksum { algorithm, value })
 }
 
 /// One page of ListParts.
@@ -117,6 +140,7 @@ pub fn parts(xml: &[u8]) -> Result<PartsPage, Malformed> {
             ["Part", "PartNumber"] => part.number = text.parse().unwrap_or(0),
             ["Part", "Size"] => part.size = text.parse().unwrap_or(0),
             ["Part", "ETag"] => part.etag = Some(text.to_owned()).filter(|etag| !etag.is_empty()),
+            ["Part", other] => part.checksums.extend(checksum_of(other, text)),
             ["Part"] => {
                 let done = std::mem::take(&mut part);
                 if done.number > 0 {

@@ -13,12 +13,14 @@ use s3::region::Region;
 use s3::request::Request;
 use time::{Duration, OffsetDateTime};
 
+use super::checksum::Checksum;
 use super::failure::{self, Class, Failure};
+use super::headers;
 use super::request::{ANSWER_LIMIT, SignedRequest, UNSIGNED};
 use super::signing_key::SigningKeys;
 use super::skew::{self, DateSeen};
 use crate::clock;
-use crate::config::model::{Addressing, Destination, Job};
+use crate::config::model::{Addressing, CustomerKey, Destination, Job};
 use crate::credentials::{CredentialError, Provider};
 use crate::os::signals::Signals;
 use crate::transport::{Transport, TransportError, raise_clock_floor};
@@ -32,6 +34,14 @@ pub trait Body {
     fn length(&self) -> u64;
     /// Lower-case hex; `None` sends it unsigned.
     fn sha256(&self) -> Option<String>;
+    /// To be held against what arrives.
+    fn checksum(&self) -> Option<&Checksum> {
+        None
+    }
+    /// The same, in base64.
+    fn md5(&self) -> Option<&str> {
+        None
+    }
     /// From its first byte on; called again when the request is repeated.
     fn open(&self) -> Box<dyn Read + '_>;
 }
@@ -89,6 +99,8 @@ pub struct Client {
     signing_keys: SigningKeys,
     /// Every request is refused where the bucket belongs to another account than this.
     expected_bucket_owner: Option<String>,
+    customer_key: Option<CustomerKey>,
+    uses_conditions: bool,
     /// The server's clock minus ours, as far as it matters.
     clock_offset: Duration,
     clock_corrected: bool,
@@ -117,6 +129,8 @@ impl Client {
         Ok(Client {
             transport,
             expected_bucket_owner: job.object.expected_bucket_owner.clone(),
+            customer_key: job.object.customer_key.clone(),
+            uses_conditions: true,
             destination: job.destination.clone(),
             provider: Provider::new(&job.credentials),
             signing_keys: SigningKeys::default(),
@@ -132,6 +146,32 @@ impl Client {
     /// The server's clock minus ours, once after each correction.
     pub fn take_clock_correction(&mut self) -> Option<Duration> {
         std::mem::take(&mut self.clock_corrected).then_some(self.clock_offset)
+    }
+
+    pub(super) fn add_customer_key(&self, headers: &mut HeaderMap) {
+        if let Some(key) = &self.customer_key {
+            headers::add_customer_key(headers, key);
+        }
+    }
+
+    pub(super) fn add_condition(
+        &self,
+        headers: &mut HeaderMap,
+        only_if_new: bool,
+    ) -> Result<(), Failure> {
+        if only_if_new && self.uses_conditions {
+            headers::add(headers, "if-none-match", "*")?;
+        }
+        Ok(())
+    }
+
+    /// Whether the store knows `If-None-Match`; true until it has said that it does not.
+    pub fn uses_conditions(&self) -> bool {
+        self.uses_conditions
+    }
+
+    pub fn use_conditions(&mut self, on: bool) {
+        self.uses_conditions = on;
     }
 
     /// The time that signatures carry.

@@ -117,6 +117,19 @@ impl Failure {
         }
     }
 
+    /// A failure of our own making that stands in the table.
+    pub fn named(code: &str, operation: &'static str, message: impl Into<String>) -> Failure {
+        let known = HINTS.iter().find(|(name, ..)| *name == code);
+        let (class, hint) = known.map_or((Class::ThisFile, None), |(_, class, hint)| {
+            (*class, Some(*hint))
+        });
+        Failure {
+            code: Some(code.to_owned()),
+            hint,
+            ..Failure::new(class, operation, message)
+        }
+    }
+
     /// Whether a fresh connection deserves a try before anything is called a failure.
     pub fn is_stale_connection(&self) -> bool {
         self.on_reused_connection
@@ -139,6 +152,10 @@ const BUCKET: &str = "create the bucket, or correct its name in `host` or `bucke
 const SETTING: &str = "the store does not accept a setting under `object`; correct or remove it";
 const TOO_LARGE: &str = "the file is larger than the store takes";
 const LONG_KEY: &str = "shorten `prefix` or `change_filename`: a key has at most 1,024 bytes";
+const EXISTS: &str =
+    "rename the file, remove the object, or set `object.if_exists` to `rename` or `overwrite`";
+const KMS: &str =
+    "enable the key, correct `kms_key_id`, and allow `kms:GenerateDataKey` and `kms:Decrypt` on it";
 const LATER: &str = "nothing to do: s3ferry tries again by itself";
 
 /// S3's error codes, see
@@ -189,11 +206,18 @@ pub const HINTS: &[(&str, Class, &str)] = &[
     ("InvalidTag", Class::Blocked, SETTING),
     ("MetadataTooLarge", Class::Blocked, SETTING),
     ("NotImplemented", Class::Blocked, SETTING),
+    ("InvalidRequest", Class::Blocked, SETTING),
+    ("InvalidArgument", Class::Blocked, SETTING),
+    ("KMS.DisabledException", Class::Blocked, KMS),
+    ("KMS.NotFoundException", Class::Blocked, KMS),
+    ("KMS.KMSInvalidStateException", Class::Blocked, KMS),
     (
         "QuotaExceeded",
         Class::Blocked,
         "make room in the bucket, or raise its quota",
     ),
+    ("ObjectExists", Class::ThisFile, EXISTS),
+    ("PreconditionFailed", Class::ThisFile, EXISTS),
     ("EntityTooLarge", Class::ThisFile, TOO_LARGE),
     ("KeyTooLongError", Class::ThisFile, LONG_KEY),
 ];

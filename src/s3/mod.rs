@@ -4,8 +4,11 @@
 //! what to do about a failure: a [`Failure`] carries its [`Class`], and the layers above ask it.
 
 mod answer;
+pub mod checksum;
 mod client;
+mod completion;
 mod failure;
+mod headers;
 mod operations;
 mod request;
 mod signing_key;
@@ -13,5 +16,15 @@ mod skew;
 
 pub use answer::{PartInfo, UploadInfo};
 pub use client::{Body, Client, Limits};
+pub use completion::{Completion, SentPart};
 pub use failure::{Class, Failure, HINTS, by_status, from_transport};
-pub use operations::{CreateOptions, ObjectInfo, Receipt, UploadId};
+pub use headers::CreateOptions;
+pub use operations::{ObjectInfo, Receipt, UploadId};
+
+/// Everything but RFC 3986's unreserved characters: rust-s3 writes an upload id as it stands, and
+/// a `+` in it would break the signature.
+const QUERY_VALUE: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');

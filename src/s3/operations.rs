@@ -2,28 +2,22 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use quick_xml::escape::escape;
+use http::HeaderMap;
+use percent_encoding::utf8_percent_encode;
 use s3::command::{Command, Multipart};
-use s3::serde_types::{CompleteMultipartUploadData, Part};
+use s3::serde_types::CompleteMultipartUploadData;
 
-use super::answer::{self, Malformed, PartsPage, UploadsPage};
+use super::QUERY_VALUE;
+use super::answer::{self, Malformed, PartsPage, UploadsPage, checksum_element};
+use super::checksum::Checksum;
 use super::client::{Answer, Body, Client, Limits, Operation, Payload};
+use super::completion::{Completion, SentPart, list_of};
 use super::failure::{self, Class, Failure};
-use crate::config::model::ObjectOptions;
+use super::headers::{self, CreateOptions};
+use crate::config::model::ChecksumAlgorithm;
 
 /// S3 keeps the connection alive with white space while it joins the parts.
 const COMPLETE_WITHIN: Duration = Duration::from_secs(20 * 60);
-/// Everything but RFC 3986's unreserved characters: rust-s3 writes an upload id as it stands, and
-/// a `+` in it would break the signature.
-const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-/// The user metadata that tells our object from anybody else's.
-const TOKEN_HEADER: &str = "x-amz-meta-s3ferry-token";
 
 const NOT_S3: &str =
     "something on the way answers in S3's place: log in to the network, set `proxy`, or use TLS";
@@ -43,6 +37,15 @@ impl UploadId {
 pub struct Receipt {
     pub etag: Option<String>,
     pub version_id: Option<String>,
+    /// Those that S3 keeps with the object and has named.
+    pub checksums: Vec<Checksum>,
+}
+
+impl Receipt {
+    pub fn checksum(&self, algorithm: ChecksumAlgorithm) -> Option<&Checksum> {
+        let mut known = self.checksums.iter();
+        known.find(|checksum| checksum.algorithm == algorithm)
+    }
 }
 
 /// What a HEAD says of an object.
@@ -50,25 +53,20 @@ pub struct Receipt {
 pub struct ObjectInfo {
     /// Bytes.
     pub size: Option<u64>,
+    /// As [`CreateOptions::token`].
     pub token: Option<String>,
+    /// As [`CreateOptions::sha256`].
+    pub sha256: Option<String>,
     pub receipt: Receipt,
 }
 
-/// What an object is created with.
-#[derive(Debug, Clone, Copy)]
-pub struct CreateOptions<'a> {
-    pub object: &'a ObjectOptions,
-    pub content_type: &'a str,
-    /// Ours, to recognise the object again.
-    pub token: Option<&'a str>,
-}
-
 impl Client {
-    /// A whole object in one request.
+    /// A whole object in one request; with `only_if_new` where no other has the key.
     pub fn put_object(
         &mut self,
         key: &str,
         options: CreateOptions<'_>,
+        only_if_new: bool,
         body: &dyn Body,
     ) -> Result<Receipt, Failure> {
         let command = Command::PutObject {
@@ -77,7 +75,10 @@ impl Client {
             custom_headers: None,
             multipart: None,
         };
-        let extra = creation_headers(options)?;
+        let mut extra = headers::of_creation(options, self.signing_time())?;
+        self.add_customer_key(&mut extra);
+        self.add_condition(&mut extra, only_if_new)?;
+        add_hashes(&mut extra, body)?;
         let payload = Payload::Stream(body);
         let name = "PutObject";
         let answer = self.send(&operation(name, key, command, extra, payload))?;
@@ -85,16 +86,22 @@ impl Client {
         Ok(receipt(&answer))
     }
 
+    /// `checksum` is the algorithm of all that follows for this upload.
     pub fn create_multipart_upload(
         &mut self,
         key: &str,
         options: CreateOptions<'_>,
+        checksum: Option<ChecksumAlgorithm>,
     ) -> Result<UploadId, Failure> {
         let command = Command::InitiateMultipartUpload {
             content_type: options.content_type,
         };
         let name = "CreateMultipartUpload";
-        let extra = creation_headers(options)?;
+        let mut extra = headers::of_creation(options, self.signing_time())?;
+        self.add_customer_key(&mut extra);
+        if let Some(algorithm) = checksum {
+            headers::add_algorithm(&mut extra, algorithm)?;
+        }
         let payload = Payload::Bytes(Vec::new());
         let answer = self.send(&operation(name, key, command, extra, payload))?;
         let path = ["InitiateMultipartUploadResult", "UploadId"];
@@ -124,44 +131,42 @@ impl Client {
             custom_headers: None,
             multipart: Some(Multipart::new(number, &id)),
         };
+        let mut extra = HeaderMap::new();
+        self.add_customer_key(&mut extra);
+        add_hashes(&mut extra, body)?;
         let payload = Payload::Stream(body);
         let name = "UploadPart";
-        let answer = self.send(&operation(name, key, command, HeaderMap::new(), payload))?;
+        let answer = self.send(&operation(name, key, command, extra, payload))?;
         confirmed_by_s3(name, &answer)?;
         Ok(answer.header("etag").unwrap_or_default())
     }
 
-    /// Joins `parts` (number and ETag, ascending). A 200 counts only with a
-    /// `CompleteMultipartUploadResult` in it.
+    /// Joins `parts`, ascending. A 200 counts only with a `CompleteMultipartUploadResult` in it.
     pub fn complete_multipart_upload(
         &mut self,
         key: &str,
         upload: &UploadId,
-        parts: &[(u32, String)],
+        parts: &[SentPart],
+        completion: Completion<'_>,
     ) -> Result<Receipt, Failure> {
         let name = "CompleteMultipartUpload";
         let id = upload.encoded();
-        let data = CompleteMultipartUploadData {
-            parts: parts
-                .iter()
-                .map(|(number, etag)| Part {
-                    part_number: *number,
-                    etag: escape(etag.as_str()).into_owned(),
-                })
-                .collect(),
-        };
-        let content = data.to_string().into_bytes();
+        let mut extra = HeaderMap::new();
+        self.add_condition(&mut extra, completion.only_if_new)?;
+        let algorithm = completion.checksum.map(|checksum| checksum.algorithm);
+        if let Some(checksum) = completion.checksum {
+            self.add_customer_key(&mut extra);
+            headers::add_checksum(&mut extra, checksum)?;
+            let size = completion.size.to_string();
+            headers::add(&mut extra, "x-amz-mp-object-size", &size)?;
+        }
         let command = Command::CompleteMultipartUpload {
             upload_id: &id,
-            data,
+            // It knows no checksums: the body is ours.
+            data: CompleteMultipartUploadData { parts: Vec::new() },
         };
-        let mut operation = operation(
-            name,
-            key,
-            command,
-            HeaderMap::new(),
-            Payload::Bytes(content),
-        );
+        let content = list_of(parts, algorithm).into_bytes();
+        let mut operation = operation(name, key, command, extra, Payload::Bytes(content));
         operation.limits = Limits {
             answer_body: COMPLETE_WITHIN,
         };
@@ -174,11 +179,20 @@ impl Client {
                 &answer.body,
             ));
         }
-        let etag = answer::text_at(&answer.body, &["CompleteMultipartUploadResult", "ETag"]);
-        Ok(Receipt {
-            etag: etag.ok().flatten(),
+        let field = |name| {
+            let path = ["CompleteMultipartUploadResult", name];
+            answer::text_at(&answer.body, &path).ok().flatten()
+        };
+        let named = algorithm.and_then(|algorithm| {
+            let value = field(checksum_element(algorithm))?;
+            Some(Checksum { algorithm, value })
+        });
+        let mut receipt = Receipt {
+            etag: field("ETag"),
             ..receipt(&answer)
-        })
+        };
+        receipt.checksums.extend(named);
+        Ok(receipt)
     }
 
     /// Done when S3 says so, and when it says that there is no such upload.
@@ -207,13 +221,9 @@ impl Client {
         marker: Option<&str>,
     ) -> Result<PartsPage, Failure> {
         let name = "ListParts";
-        let mut operation = operation(
-            name,
-            key,
-            Command::GetObject,
-            HeaderMap::new(),
-            Payload::None,
-        );
+        let mut extra = HeaderMap::new();
+        self.add_customer_key(&mut extra);
+        let mut operation = operation(name, key, Command::GetObject, extra, Payload::None);
         // rust-s3 encodes these by itself.
         operation.query = vec![("uploadId", upload.0.clone())];
         if let Some(marker) = marker {
@@ -267,14 +277,21 @@ impl Client {
 
     /// `Ok(None)`: there is no such object.
     pub fn head_object(&mut self, key: &str) -> Result<Option<ObjectInfo>, Failure> {
+        self.head(key, HeaderMap::new())
+    }
+
+    /// As [`Client::head_object`], and S3 names the object's checksums; of an object under a KMS key
+    /// only to who may use that (`kms:Decrypt`).
+    pub fn head_object_with_checksums(&mut self, key: &str) -> Result<Option<ObjectInfo>, Failure> {
+        let mut extra = HeaderMap::new();
+        headers::add(&mut extra, "x-amz-checksum-mode", "ENABLED")?;
+        self.head(key, extra)
+    }
+
+    fn head(&mut self, key: &str, mut extra: HeaderMap) -> Result<Option<ObjectInfo>, Failure> {
+        self.add_customer_key(&mut extra);
         let command = Command::HeadObject;
-        let answer = match self.send(&operation(
-            "HeadObject",
-            key,
-            command,
-            HeaderMap::new(),
-            Payload::None,
-        )) {
+        let answer = match self.send(&operation("HeadObject", key, command, extra, Payload::None)) {
             Ok(answer) => answer,
             Err(failure) if failure.http_status == Some(404) => return Ok(None),
             Err(failure) => return Err(failure),
@@ -283,7 +300,8 @@ impl Client {
             size: answer
                 .header("content-length")
                 .and_then(|length| length.parse().ok()),
-            token: answer.header(TOKEN_HEADER),
+            token: answer.header(headers::TOKEN),
+            sha256: answer.header(headers::SHA256),
             receipt: receipt(&answer),
         }))
     }
@@ -325,7 +343,19 @@ fn receipt(answer: &Answer) -> Receipt {
         version_id: answer
             .header("x-amz-version-id")
             .filter(|version| version != "null"),
+        checksums: headers::checksums(answer),
     }
+}
+
+fn add_hashes(extra: &mut HeaderMap, body: &dyn Body) -> Result<(), Failure> {
+    if let Some(checksum) = body.checksum() {
+        let name = headers::of_checksum(checksum.algorithm);
+        headers::add(extra, name, &checksum.value)?;
+    }
+    if let Some(md5) = body.md5() {
+        headers::add(extra, "content-md5", md5)?;
+    }
+    Ok(())
 }
 
 /// A 200 alone is no confirmation: the log-in page of a network is one, too. S3 names the object's
@@ -347,60 +377,5 @@ fn malformed(name: &'static str, error: Malformed) -> Failure {
     Failure {
         code: Some("MalformedAnswer".to_owned()),
         ..Failure::new(Class::Temporary, name, error.0)
-    }
-}
-
-/// The headers of PutObject and CreateMultipartUpload.
-fn creation_headers(options: CreateOptions<'_>) -> Result<HeaderMap, Failure> {
-    let object = options.object;
-    let mut headers = HeaderMap::new();
-    let mut add = |name: &str, value: &str| -> Result<(), Failure> {
-        let name = HeaderName::try_from(name).map_err(unusable)?;
-        headers.insert(name, HeaderValue::from_str(value).map_err(unusable)?);
-        Ok(())
-    };
-    add("content-type", options.content_type)?;
-    for (name, value) in [
-        ("x-amz-storage-class", &object.storage_class),
-        (
-            "x-amz-server-side-encryption",
-            &object.server_side_encryption,
-        ),
-        (
-            "x-amz-server-side-encryption-aws-kms-key-id",
-            &object.kms_key_id,
-        ),
-        ("x-amz-acl", &object.acl),
-    ] {
-        if let Some(value) = value {
-            add(name, value)?;
-        }
-    }
-    if !object.tags.is_empty() {
-        add("x-amz-tagging", &tagging(object))?;
-    }
-    for (name, value) in &object.metadata {
-        add(&format!("x-amz-meta-{name}"), value)?;
-    }
-    if let Some(token) = options.token {
-        add(TOKEN_HEADER, token)?;
-    }
-    Ok(headers)
-}
-
-fn tagging(object: &ObjectOptions) -> String {
-    let encode = |text: &str| utf8_percent_encode(text, QUERY_VALUE).to_string();
-    let pairs: Vec<String> = object
-        .tags
-        .iter()
-        .map(|(key, value)| format!("{}={}", encode(key), encode(value)))
-        .collect();
-    pairs.join("&")
-}
-
-fn unusable(error: impl ToString) -> Failure {
-    Failure {
-        hint: Some("correct the value under `object`: a header takes printable ASCII only"),
-        ..Failure::new(Class::Blocked, "PutObject", error.to_string())
     }
 }

@@ -4,12 +4,29 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
-use super::hash::sha256_of_range;
+use super::hash::{Hashes, Wanted};
 use super::{Context, Limiter, UploadError};
 use crate::clock;
 use crate::os::signals::Signals;
+use crate::s3::checksum::Checksum;
 use crate::s3::{Body, Failure};
 use crate::source::file::SourceFile;
+
+/// Reads a range for its hashes.
+pub fn hashes_of(
+    context: &Context<'_>,
+    file: &SourceFile,
+    offset: u64,
+    length: u64,
+    wanted: Wanted,
+) -> Result<Hashes, UploadError> {
+    let hashes = Hashes::of_range(wanted, file.file(), offset, length, context.signals);
+    hashes.map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => UploadError::Changed,
+        io::ErrorKind::Interrupted => UploadError::Stopped,
+        _ => UploadError::Source(error),
+    })
+}
 
 /// What ended a body before its time. ureq only sees that reading failed.
 #[derive(Debug)]
@@ -24,7 +41,7 @@ pub struct FileRange<'a> {
     file: &'a SourceFile,
     offset: u64,
     length: u64,
-    sha256: Option<String>,
+    hashes: Hashes,
     /// The file is looked at once more before the last byte goes out.
     visible_at_end: bool,
     signals: &'a Signals,
@@ -34,31 +51,20 @@ pub struct FileRange<'a> {
 }
 
 impl<'a> FileRange<'a> {
-    /// Reads the range once for its hash, where the payload is to be signed.
+    /// Reads the range once for its hashes, where any are wanted.
     pub fn new(
         context: &Context<'a>,
         file: &'a SourceFile,
         offset: u64,
         length: u64,
+        wanted: Wanted,
     ) -> Result<FileRange<'a>, UploadError> {
-        let sha256 = if context.transfer.signed_payload {
-            Some(
-                sha256_of_range(file.file(), offset, length, context.signals).map_err(|error| {
-                    match error.kind() {
-                        io::ErrorKind::UnexpectedEof => UploadError::Changed,
-                        io::ErrorKind::Interrupted => UploadError::Stopped,
-                        _ => UploadError::Source(error),
-                    }
-                })?,
-            )
-        } else {
-            None
-        };
+        let hashes = hashes_of(context, file, offset, length, wanted)?;
         Ok(FileRange {
             file,
             offset,
             length,
-            sha256,
+            hashes,
             visible_at_end: false,
             signals: context.signals,
             limiter: context.limiter,
@@ -96,7 +102,15 @@ impl Body for FileRange<'_> {
     }
 
     fn sha256(&self) -> Option<String> {
-        self.sha256.clone()
+        self.hashes.sha256.clone()
+    }
+
+    fn checksum(&self) -> Option<&Checksum> {
+        self.hashes.checksum.as_ref()
+    }
+
+    fn md5(&self) -> Option<&str> {
+        self.hashes.md5.as_deref()
     }
 
     fn open(&self) -> Box<dyn Read + '_> {

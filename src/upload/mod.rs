@@ -14,27 +14,36 @@
 //!                   yes ► receipt
 //!                   no  ► Create
 //! ```
+//!
+//! Where an object that is there must stay, [`existing`] looks at the key before and sends under a
+//! condition.
 
 mod body;
 pub mod content_type;
+mod existing;
 pub mod hash;
 mod leftovers;
 mod limiter;
 mod multipart;
 pub mod part_plan;
+mod proof;
+mod resume;
 
 use std::cell::RefCell;
 use std::io;
 
-use crate::config::model::{ObjectOptions, TransferOptions, Verify};
+use crate::config::model::{ChecksumAlgorithm, IfExists, ObjectOptions, TransferOptions};
 use crate::naming::ObjectKey;
 use crate::os::signals::Signals;
 use crate::record::ledger::Ledger;
-use crate::s3::{Client, CreateOptions, Failure, Receipt};
+use crate::retry::random;
+use crate::s3::{Body, Client, CreateOptions, Failure, Receipt};
 use crate::source::file::SourceFile;
 
+use hash::Wanted;
 pub use leftovers::end_leftovers;
 pub use limiter::Limiter;
+use proof::Sent;
 
 /// What an upload works with.
 pub struct Context<'a> {
@@ -52,6 +61,18 @@ pub struct Context<'a> {
     pub shrink: u32,
 }
 
+impl Context<'_> {
+    /// The hashes that go with a body; `checksum` is that of its upload.
+    fn wanted(&self, checksum: Option<ChecksumAlgorithm>) -> Wanted {
+        Wanted::for_bodies(self.transfer, checksum, &self.object.object_lock)
+    }
+
+    /// No object that is there may be replaced.
+    fn only_if_new(&self) -> bool {
+        self.object.if_exists != IfExists::Overwrite
+    }
+}
+
 /// The file to send, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct Task<'a> {
@@ -67,13 +88,17 @@ pub struct Task<'a> {
 /// An upload that S3 has confirmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uploaded {
+    /// Another than the task's where that was taken.
+    pub key: ObjectKey,
     pub receipt: Receipt,
     /// 0 for a single PutObject.
     pub parts: u32,
     /// Bytes that did not have to be sent because S3 had them already.
     pub resumed_bytes: u64,
-    /// Lower-case hex SHA-256, where one request carried the whole file.
-    pub sha256: Option<String>,
+    /// As the history has it: algorithm and value.
+    pub checksum: Option<String>,
+    /// Nothing was sent: an object with the same bytes has the key.
+    pub already_there: bool,
 }
 
 /// Why there is no object, or not yet.
@@ -86,6 +111,8 @@ pub enum UploadError {
     Source(io::Error),
     /// A signal, a pause or the end of a window; what S3 holds is kept.
     Stopped,
+    /// Another object has the key, and the file is to be passed over; what is known of the object.
+    PassedOver(String),
 }
 
 impl From<Failure> for UploadError {
@@ -99,6 +126,15 @@ impl From<Failure> for UploadError {
 
 /// Sends `task`'s file, or goes on with it where an earlier attempt ended.
 pub fn upload(context: &mut Context<'_>, task: Task<'_>) -> Result<Uploaded, UploadError> {
+    if context.only_if_new() {
+        existing::upload(context, task)
+    } else {
+        send(context, task)
+    }
+}
+
+/// The same without a look at what is there.
+fn send(context: &mut Context<'_>, task: Task<'_>) -> Result<Uploaded, UploadError> {
     let size = task.file.identity().size;
     if size > context.transfer.multipart_threshold && size > 0 {
         multipart::upload(context, task)
@@ -109,63 +145,42 @@ pub fn upload(context: &mut Context<'_>, task: Task<'_>) -> Result<Uploaded, Upl
 
 fn put(context: &mut Context<'_>, task: Task<'_>) -> Result<Uploaded, UploadError> {
     let size = task.file.identity().size;
-    let body = body::FileRange::new(context, task.file, 0, size)?.visible_at_its_end();
+    let wanted = context.wanted(context.transfer.checksum);
+    let body = body::FileRange::new(context, task.file, 0, size, wanted)?.visible_at_its_end();
+    let sha256 = body.sha256();
+    let marked = context.only_if_new() || proof::may_be_asked_for(context.transfer);
+    let token = (marked && sha256.is_none()).then(new_token);
+    let sent = Sent {
+        size,
+        token: token.as_deref(),
+        sha256: sha256.as_deref().filter(|_| marked),
+        checksum: body.checksum(),
+    };
     let options = CreateOptions {
         object: context.object,
         content_type: task.content_type,
-        token: None,
+        token: sent.token,
+        sha256: sent.sha256,
     };
-    let result = context.client.put_object(task.key.as_str(), options, &body);
-    let sha256 = crate::s3::Body::sha256(&body);
+    let key = task.key.as_str();
+    let only_if_new = context.only_if_new();
+    let result = context.client.put_object(key, options, only_if_new, &body);
     let receipt = body.judge(result)?;
-    if verify_wanted(context.transfer) {
-        verify(context, task, size, None)?;
-    }
+    proof::verify(context, task, &sent, &receipt)?;
+    let checksum = match &sha256 {
+        Some(sha256) => Some(format!("sha256:{sha256}")),
+        None => body.checksum().map(ToString::to_string),
+    };
     Ok(Uploaded {
+        key: task.key.clone(),
         receipt,
         parts: 0,
         resumed_bytes: 0,
-        sha256,
+        checksum,
+        already_there: false,
     })
 }
 
-/// S3 compares a signed hash with what arrived, so its answer is the proof; an unsigned payload
-/// has none.
-fn verify_wanted(transfer: &TransferOptions) -> bool {
-    match transfer.verify {
-        Verify::Always => true,
-        Verify::Never => false,
-        Verify::Auto => !transfer.signed_payload,
-    }
-}
-
-/// Asks S3 what it holds. Only `verify: "always"` insists on an answer: the key may have no
-/// permission to ask.
-fn verify(
-    context: &mut Context<'_>,
-    task: Task<'_>,
-    size: u64,
-    token: Option<&str>,
-) -> Result<(), UploadError> {
-    use crate::s3::Class;
-    let found = match context.client.head_object(task.key.as_str()) {
-        Ok(found) => found,
-        Err(failure)
-            if failure.class == Class::Blocked && context.transfer.verify == Verify::Auto =>
-        {
-            return Ok(());
-        }
-        Err(failure) => return Err(failure.into()),
-    };
-    let matches = found.as_ref().is_some_and(|object| {
-        object.size == Some(size) && (token.is_none() || object.token.as_deref() == token)
-    });
-    if matches {
-        return Ok(());
-    }
-    let message = match found {
-        Some(object) => format!("the object has {:?} bytes, the file {size}", object.size),
-        None => "the object is not there after its upload".to_owned(),
-    };
-    Err(Failure::new(Class::Temporary, "HeadObject", message).into())
+fn new_token() -> String {
+    format!("{:016x}{:016x}", random(), random())
 }

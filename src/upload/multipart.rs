@@ -1,28 +1,28 @@
 //! A file in parts: found again after anything, and never left open without a note.
 
-use super::body::FileRange;
+use super::body::{FileRange, hashes_of};
+use super::hash::Wanted;
 use super::leftovers::{abort, end_unanswered};
 use super::part_plan::{PartPlan, PartRange};
-use super::{Context, Task, UploadError, Uploaded, verify, verify_wanted};
+use super::proof::{self, Sent};
+use super::resume::{Progress, object_of, resume};
+use super::{Context, Task, UploadError, Uploaded, existing, new_token};
 use crate::record::ledger::{Ledger, OpenUpload};
-use crate::retry::random;
-use crate::s3::{Class, Client, CreateOptions, Failure, Receipt, UploadId};
-
-/// Where an upload stands.
-enum Progress {
-    /// S3 holds these parts (number and ETag), ascending.
-    Open(OpenUpload, Vec<(u32, String)>),
-    /// An earlier Complete had worked, only its answer was lost.
-    AlreadyComplete(OpenUpload, Receipt),
-}
+use crate::s3::checksum::{Checksum, of_parts};
+use crate::s3::{Class, Client, Completion, CreateOptions, Failure, Receipt, SentPart, UploadId};
 
 pub(super) fn upload(context: &mut Context<'_>, task: Task<'_>) -> Result<Uploaded, UploadError> {
     match resume(context, task)? {
         Some(Progress::AlreadyComplete(open, receipt)) => {
-            Ok(completed(context.ledger, &open, receipt, open.size))
+            let checksum = open
+                .checksum
+                .and_then(|known| receipt.checksum(known).cloned());
+            Ok(completed(
+                context, task, &open, receipt, open.size, checksum,
+            ))
         }
         Some(Progress::Open(open, held)) => match carry_on(context, task, &open, held) {
-            Err(UploadError::S3(failure)) if failure.class == Class::Blocked => {
+            Err(UploadError::S3(failure)) if is_refused(&failure) => {
                 instead_of(context, task, &open, failure)
             }
             other => other,
@@ -34,8 +34,14 @@ pub(super) fn upload(context: &mut Context<'_>, task: Task<'_>) -> Result<Upload
     }
 }
 
+/// Not for lack of a connection, nor for what only a new look can tell.
+fn is_refused(failure: &Failure) -> bool {
+    matches!(failure.class, Class::Blocked | Class::ThisFile) && failure.http_status != Some(412)
+}
+
 /// A store may refuse an upload that is half gone just as it refuses a key without permission. If
-/// it lets a new one begin, it was the upload; if not, what it holds is kept.
+/// it lets a new one begin, it was the upload, or a setting that it was begun with; if not, what it
+/// holds is kept.
 fn instead_of(
     context: &mut Context<'_>,
     task: Task<'_>,
@@ -54,18 +60,12 @@ fn carry_on(
     context: &mut Context<'_>,
     task: Task<'_>,
     open: &OpenUpload,
-    held: Vec<(u32, String)>,
+    held: Vec<SentPart>,
 ) -> Result<Uploaded, UploadError> {
-    let plan = PartPlan {
-        size: open.size,
-        part_size: open.part_size,
-    };
-    let resumed_bytes = held
-        .iter()
-        .map(|(number, _)| plan.range(*number).length)
-        .sum();
+    let plan = PartPlan::of(open);
+    let resumed_bytes = held.iter().map(|part| plan.range(part.number).length).sum();
     let result = send_missing(context, task, open, plan, held)
-        .and_then(|parts| finish(context, task, open, &parts, resumed_bytes));
+        .and_then(|parts| finish(context, task, open, plan, parts, resumed_bytes));
     if let Err(UploadError::S3(failure)) = &result
         && failure.has_code("NoSuchUpload")
     {
@@ -82,41 +82,75 @@ fn send_missing(
     task: Task<'_>,
     open: &OpenUpload,
     plan: PartPlan,
-    held: Vec<(u32, String)>,
-) -> Result<Vec<(u32, String)>, UploadError> {
-    let id = UploadId(open.upload_id.clone());
+    held: Vec<SentPart>,
+) -> Result<Vec<SentPart>, UploadError> {
     let mut parts = held;
     for range in plan.ranges() {
-        if parts.iter().any(|(number, _)| *number == range.number) {
+        if parts.iter().any(|part| part.number == range.number) {
             continue;
         }
         if context.signals.stop_requested() || !(context.may_continue)() {
             return Err(UploadError::Stopped);
         }
-        match send_part(context, task, &id, range) {
-            Ok(etag) => {
-                context.ledger.part_sent(&open.token, range.number, &etag);
-                parts.push((range.number, etag));
+        match send_part(context, task, open, range) {
+            Ok(part) => {
+                context.ledger.part_sent(&open.token, part.clone());
+                parts.push(part);
             }
             Err(UploadError::Changed) => return Err(give_up_changed(context, open)),
             Err(other) => return Err(other),
         }
     }
-    parts.sort_unstable_by_key(|(number, _)| *number);
+    parts.sort_unstable_by_key(|part| part.number);
     Ok(parts)
 }
 
 fn send_part(
     context: &mut Context<'_>,
     task: Task<'_>,
-    id: &UploadId,
+    open: &OpenUpload,
     range: PartRange,
-) -> Result<String, UploadError> {
-    let body = FileRange::new(context, task.file, range.offset, range.length)?;
+) -> Result<SentPart, UploadError> {
+    let id = UploadId(open.upload_id.clone());
+    let wanted = context.wanted(open.checksum);
+    let body = FileRange::new(context, task.file, range.offset, range.length, wanted)?;
     let result = context
         .client
-        .upload_part(task.key.as_str(), id, range.number, &body);
-    body.judge(result)
+        .upload_part(task.key.as_str(), &id, range.number, &body);
+    let etag = body.judge(result)?;
+    Ok(SentPart {
+        number: range.number,
+        etag,
+        checksum: crate::s3::Body::checksum(&body).map(|checksum| checksum.value.clone()),
+    })
+}
+
+/// The checksum of the whole, where the upload has them. Those parts are read again whose checksum
+/// no process of ours knows and the store does not tell.
+fn checksum_of(
+    context: &Context<'_>,
+    task: Task<'_>,
+    open: &OpenUpload,
+    plan: PartPlan,
+    parts: &mut [SentPart],
+) -> Result<Option<Checksum>, UploadError> {
+    let Some(algorithm) = open.checksum else {
+        return Ok(None);
+    };
+    let wanted = Wanted {
+        checksum: Some(algorithm),
+        ..Wanted::default()
+    };
+    for part in parts.iter_mut().filter(|part| part.checksum.is_none()) {
+        let range = plan.range(part.number);
+        let hashes = hashes_of(context, task.file, range.offset, range.length, wanted)?;
+        part.checksum = hashes.checksum.map(|checksum| checksum.value);
+    }
+    let known = parts.iter().filter_map(|part| {
+        let length = plan.range(part.number).length;
+        Some((part.checksum.as_deref()?, length))
+    });
+    Ok(of_parts(algorithm, known))
 }
 
 /// Makes the object visible, if the file is still the one that was sent.
@@ -124,25 +158,49 @@ fn finish(
     context: &mut Context<'_>,
     task: Task<'_>,
     open: &OpenUpload,
-    parts: &[(u32, String)],
+    plan: PartPlan,
+    mut parts: Vec<SentPart>,
     resumed_bytes: u64,
 ) -> Result<Uploaded, UploadError> {
+    let checksum = match checksum_of(context, task, open, plan, &mut parts) {
+        Err(UploadError::Changed) => return Err(give_up_changed(context, open)),
+        other => other?,
+    };
     if task.file.has_changed().map_err(UploadError::Source)? {
         return Err(give_up_changed(context, open));
     }
     let id = UploadId(open.upload_id.clone());
     let key = task.key.as_str();
-    let receipt = match context.client.complete_multipart_upload(key, &id, parts) {
+    let completion = Completion {
+        size: open.size,
+        checksum: checksum.as_ref(),
+        only_if_new: context.only_if_new(),
+    };
+    let result = context
+        .client
+        .complete_multipart_upload(key, &id, &parts, completion);
+    let receipt = match result {
         Ok(receipt) => receipt,
         Err(failure) => match made_after_all(context, task, open, &failure) {
             Some(receipt) => receipt,
             None => return Err(after_failed_complete(context, open, failure)),
         },
     };
-    if verify_wanted(context.transfer) {
-        verify(context, task, open.size, Some(&open.token))?;
-    }
-    Ok(completed(context.ledger, open, receipt, resumed_bytes))
+    let sent = Sent {
+        size: open.size,
+        token: Some(&open.token),
+        sha256: None,
+        checksum: checksum.as_ref(),
+    };
+    proof::verify(context, task, &sent, &receipt)?;
+    Ok(completed(
+        context,
+        task,
+        open,
+        receipt,
+        resumed_bytes,
+        checksum,
+    ))
 }
 
 /// A Complete whose answer was lost has worked, and its repetition is refused in one way or
@@ -157,30 +215,21 @@ fn made_after_all(
     object_of(context, task, open).ok().flatten()
 }
 
-/// The object, if it is the one that this very upload made.
-fn object_of(
-    context: &mut Context<'_>,
-    task: Task<'_>,
-    open: &OpenUpload,
-) -> Result<Option<Receipt>, Failure> {
-    let found = context.client.head_object(task.key.as_str())?;
-    Ok(found
-        .filter(|object| {
-            object.token.as_deref() == Some(open.token.as_str()) && object.size == Some(open.size)
-        })
-        .map(|object| object.receipt))
-}
-
-/// Parts that S3 does not acknowledge are no parts: the next attempt starts from what it lists, or
-/// from nothing.
+/// Parts that S3 does not acknowledge are no parts, a checksum that differs will not agree later, and
+/// an upload whose key was taken meanwhile is over: the next attempt starts from nothing.
 fn after_failed_complete(
     context: &mut Context<'_>,
     open: &OpenUpload,
     failure: Failure,
 ) -> UploadError {
-    if ["InvalidPart", "InvalidPartOrder", "EntityTooSmall"]
-        .iter()
-        .any(|code| failure.has_code(code))
+    let codes = [
+        "InvalidPart",
+        "InvalidPartOrder",
+        "EntityTooSmall",
+        "BadDigest",
+    ];
+    if codes.iter().any(|code| failure.has_code(code))
+        || (context.only_if_new() && matches!(failure.http_status, Some(409 | 412)))
     {
         give_up(context.client, context.ledger, open);
     }
@@ -188,21 +237,21 @@ fn after_failed_complete(
 }
 
 fn completed(
-    ledger: &mut Ledger,
+    context: &mut Context<'_>,
+    task: Task<'_>,
     open: &OpenUpload,
     receipt: Receipt,
     resumed_bytes: u64,
+    checksum: Option<Checksum>,
 ) -> Uploaded {
-    let plan = PartPlan {
-        size: open.size,
-        part_size: open.part_size,
-    };
-    ledger.completed(&open.token);
+    context.ledger.completed(&open.token);
     Uploaded {
+        key: task.key.clone(),
         receipt,
-        parts: plan.count(),
+        parts: PartPlan::of(open).count(),
         resumed_bytes,
-        sha256: None,
+        checksum: checksum.map(|checksum| checksum.to_string()),
+        already_there: false,
     }
 }
 
@@ -222,16 +271,19 @@ fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, Uploa
         failure.code = Some("EntityTooLarge".to_owned());
         return Err(failure.into());
     };
+    let checksum = context.transfer.checksum;
+    let sha256 = existing::mark(context, task)?;
     end_unanswered(context.client, context.ledger, task.job)?;
     let token = announced(context, task);
     let options = CreateOptions {
         object: context.object,
         content_type: task.content_type,
         token: Some(&token),
+        sha256: sha256.as_deref(),
     };
     let id = context
         .client
-        .create_multipart_upload(task.key.as_str(), options)
+        .create_multipart_upload(task.key.as_str(), options, checksum)
         .inspect_err(|failure| {
             // Refused, there is certainly no upload; otherwise only its answer may be missing.
             if matches!(failure.http_status, Some(400..500)) {
@@ -248,6 +300,7 @@ fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, Uploa
         source_path: task.source_path.to_owned(),
         size: identity.size,
         fingerprint: task.fingerprint,
+        checksum,
         abort: false,
     };
     if let Err(error) = context.ledger.begin_upload(open.clone()) {
@@ -269,118 +322,13 @@ fn announced(context: &mut Context<'_>, task: Task<'_>) -> String {
     token
 }
 
-/// What an earlier attempt left, if it is of this very file and key.
-fn resume(context: &mut Context<'_>, task: Task<'_>) -> Result<Option<Progress>, UploadError> {
-    let bucket = context.client.bucket().to_owned();
-    for stale in context.ledger.uploads_of(task.job, task.source_path) {
-        let same = stale.fingerprint == task.fingerprint
-            && stale.size == task.file.identity().size
-            && stale.key == task.key.as_str()
-            && stale.bucket == bucket;
-        if !same || stale.abort {
-            give_up(context.client, context.ledger, &stale);
-        }
-    }
-    let Some(open) = context
-        .ledger
-        .uploads_of(task.job, task.source_path)
-        .into_iter()
-        .find(|open| !open.abort)
-    else {
-        return Ok(None);
-    };
-    match held_parts(context, task, &open) {
-        // Some stores list no parts, rather than no upload, once it is complete or gone. Without
-        // parts it is worth nothing anyway, and a new one is certain to be there.
-        Ok(parts) if parts.is_empty() => match object_of(context, task, &open) {
-            Ok(Some(receipt)) => Ok(Some(Progress::AlreadyComplete(open, receipt))),
-            Err(failure) if failure.class != Class::Blocked => Err(failure.into()),
-            Ok(None) | Err(_) => {
-                give_up(context.client, context.ledger, &open);
-                Ok(None)
-            }
-        },
-        Ok(parts) => Ok(Some(Progress::Open(open, parts))),
-        Err(failure) if failure.has_code("NoSuchUpload") => decide_by_token(context, task, open),
-        // The key may not be allowed to list parts (s3:ListMultipartUploadParts): what this
-        // process has sent itself is known without asking.
-        Err(failure) if failure.class == Class::Blocked => {
-            let known = context.ledger.parts_sent(&open.token);
-            if known.is_empty() {
-                give_up(context.client, context.ledger, &open);
-                return Ok(None);
-            }
-            Ok(Some(Progress::Open(open, known)))
-        }
-        Err(failure) => Err(failure.into()),
-    }
-}
-
-/// The parts that S3 holds in full, with the ETags it gave; a store that lists none of them is
-/// told the ones that it gave when they were sent.
-fn held_parts(
-    context: &mut Context<'_>,
-    task: Task<'_>,
-    open: &OpenUpload,
-) -> Result<Vec<(u32, String)>, Failure> {
-    let plan = PartPlan {
-        size: open.size,
-        part_size: open.part_size,
-    };
-    let known = context.ledger.parts_sent(&open.token);
-    let id = UploadId(open.upload_id.clone());
-    let mut held: Vec<(u32, String)> = Vec::new();
-    let mut marker: Option<String> = None;
-    loop {
-        let page = context
-            .client
-            .list_parts(task.key.as_str(), &id, marker.as_deref())?;
-        for part in page.parts {
-            let expected = (1..=plan.count()).contains(&part.number)
-                && plan.range(part.number).length == part.size;
-            if !expected {
-                continue;
-            }
-            let etag = part.etag.or_else(|| {
-                let sent = known.iter().find(|(number, _)| *number == part.number)?;
-                Some(sent.1.clone())
-            });
-            held.retain(|(number, _)| *number != part.number);
-            held.push((part.number, etag.unwrap_or_default()));
-        }
-        match page.next {
-            // A store that repeats its marker would be asked for ever.
-            Some(next) if marker.as_deref() != Some(next.as_str()) => marker = Some(next),
-            _ => return Ok(held),
-        }
-    }
-}
-
-/// NoSuchUpload means aborted or already completed: the object, if it is there, tells by the token
-/// that only this upload put on it.
-fn decide_by_token(
-    context: &mut Context<'_>,
-    task: Task<'_>,
-    open: OpenUpload,
-) -> Result<Option<Progress>, UploadError> {
-    match object_of(context, task, &open) {
-        Ok(Some(receipt)) => return Ok(Some(Progress::AlreadyComplete(open, receipt))),
-        Ok(None) => {}
-        // Not allowed to look: sending it again overwrites the same bytes.
-        Err(failure) if failure.class == Class::Blocked => {}
-        Err(failure) => return Err(failure.into()),
-    }
-    context.ledger.end_upload(&open.token);
-    Ok(None)
-}
-
 fn give_up_changed(context: &mut Context<'_>, open: &OpenUpload) -> UploadError {
     give_up(context.client, context.ledger, open);
     UploadError::Changed
 }
 
 /// Aborts an upload now, or leaves it in the ledger to be aborted later.
-fn give_up(client: &mut Client, ledger: &mut Ledger, open: &OpenUpload) {
+pub(super) fn give_up(client: &mut Client, ledger: &mut Ledger, open: &OpenUpload) {
     ledger.queue_abort(open);
     if let Err(failure) = abort(client, open) {
         log::info!(
@@ -390,8 +338,4 @@ fn give_up(client: &mut Client, ledger: &mut Ledger, open: &OpenUpload) {
         return;
     }
     ledger.end_upload(&open.token);
-}
-
-fn new_token() -> String {
-    format!("{:016x}{:016x}", random(), random())
 }

@@ -1,5 +1,7 @@
 //! Which parts a file goes up in: pure arithmetic over S3's limits.
 
+use crate::record::ledger::OpenUpload;
+
 /// S3's limits, <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
 pub const SMALLEST_PART: u64 = 5 * MIB;
 pub const LARGEST_PART: u64 = 5 * 1024 * MIB;
@@ -49,6 +51,13 @@ impl PartPlan {
             size,
             part_size: wanted.max(smallest).min(LARGEST_PART),
         })
+    }
+
+    pub fn of(open: &OpenUpload) -> PartPlan {
+        PartPlan {
+            size: open.size,
+            part_size: open.part_size,
+        }
     }
 
     pub fn count(&self) -> u32 {

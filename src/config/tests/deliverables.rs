@@ -46,6 +46,10 @@ fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
             object::OBJECT_KEYS.to_vec(),
         ),
         (
+            "/$defs/job_keys/properties/object/properties/object_lock/properties",
+            object_lock::OBJECT_LOCK_KEYS.to_vec(),
+        ),
+        (
             "/$defs/job_keys/properties/transfer/properties",
             transfer::TRANSFER_KEYS.to_vec(),
         ),

@@ -27,16 +27,48 @@ fn a_wrong_object_option_is_told_with_its_cure() {
             "§: object.kms_key_id: `a b` is no key's id, ARN or alias; copy it anew",
         ),
         (
-            "\"customer_key\": §\"k\"",
-            "§: object.customer_key: `customer_key` is not available in this version of s3ferry; use `server_side_encryption` instead",
+            "\"bucket_key\": §true",
+            "§: object.bucket_key: has no effect without `\"server_side_encryption\": \"aws:kms\"`; add that, or leave it out",
         ),
         (
-            "\"object_lock\": §{}",
-            "§: object.object_lock: `object_lock` is not available in this version of s3ferry; use the bucket's default retention instead",
+            "\"server_side_encryption\": \"aws:kms:dsse\", \"bucket_key\": §false",
+            "§: object.bucket_key: has no effect without `\"server_side_encryption\": \"aws:kms\"`; add that, or leave it out",
         ),
         (
-            "\"if_exists\": §\"skip\"",
-            "§: object.if_exists: `skip` is not available in this version of s3ferry; use `overwrite`",
+            "\"customer_key\": §\"hunter2\"",
+            "§: object.customer_key: the key has 7 bytes; give 32, as they are or in base64: `openssl rand -base64 32` makes some",
+        ),
+        (
+            "\"server_side_encryption\": \"AES256\", \"customer_key\": §\"12345678901234567890123456789012\"",
+            "§: object.customer_key: excludes `server_side_encryption`; keep one of the two",
+        ),
+        (
+            "\"cache_control\": §\"a\\tb\"",
+            "§: object.cache_control: `a\\tb` is no value of a header; write it like `max-age=3600`",
+        ),
+        (
+            "\"object_lock\": §{\"mode\": \"compliance\"}",
+            "§: object.object_lock.retain_for: is missing; say how long, or with `retain_until` until when",
+        ),
+        (
+            "\"object_lock\": §{\"retain_for\": \"1d\"}",
+            "§: object.object_lock.mode: is missing; choose `governance` or `compliance`",
+        ),
+        (
+            "\"object_lock\": {\"mode\": §\"GOVERNANCE\", \"retain_for\": \"1d\"}",
+            "§: object.object_lock.mode: `GOVERNANCE` is not known here; did you mean `governance`?",
+        ),
+        (
+            "\"object_lock\": {\"mode\": \"governance\", \"retain_for\": §\"1d\", \"retain_until\": \"2031-01-01\"}",
+            "§: object.object_lock.retain_for: excludes `retain_until`; keep one",
+        ),
+        (
+            "\"object_lock\": {\"mode\": \"governance\", \"retain_for\": §\"1s\"}",
+            "§: object.object_lock.retain_for: `1s` is out of range; give 1m to 36500d",
+        ),
+        (
+            "\"object_lock\": {\"mode\": \"governance\", \"retain_until\": §\"tomorrow\"}",
+            "§: object.object_lock.retain_until: `tomorrow` is no date; write it like `2031-12-31` or `2031-12-31T12:00:00Z`",
         ),
         (
             "\"if_exists\": §\"overwrit\"",
@@ -140,11 +172,11 @@ fn a_wrong_transfer_option_is_told_with_its_cure() {
         ),
         (
             "\"checksum\": §\"CRC64NVME\"",
-            "§: transfer.checksum: `CRC64NVME` is not available in this version of s3ferry; use `auto` or `none`",
+            "§: transfer.checksum: `CRC64NVME` is not known here; did you mean `crc64nvme`?",
         ),
         (
-            "\"checksum\": §\"crc\"",
-            "§: transfer.checksum: `crc` is not known here; use `auto` or `none`",
+            "\"checksum\": §\"md5\"",
+            "§: transfer.checksum: `md5` is not known here; use `auto`, `none`, `crc32`, `crc32c`, `crc64nvme` or `sha256`",
         ),
         (
             "\"verify\": §\"alway\"",
@@ -173,5 +205,11 @@ fn a_wrong_transfer_option_is_told_with_its_cure() {
     check(
         &with("\"tls\": false, \"transfer\": {\"payload\": \"unsigned\"}"),
         &["2:39: transfer.payload: `unsigned` needs TLS to protect the content; use `signed`"],
+    );
+    check(
+        &with(
+            "\"tls\": false, \"object\": {\"customer_key\": §\"12345678901234567890123456789012\"}",
+        ),
+        &["§: object.customer_key: goes with every request and needs TLS to stay secret; use TLS"],
     );
 }

@@ -59,6 +59,8 @@ pub struct UploadLine {
     pub source_path: String,
     pub size: u64,
     pub file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -125,6 +127,7 @@ impl From<&OpenUpload> for UploadLine {
             source_path: open.source_path.clone(),
             size: open.size,
             file: hex(&open.fingerprint),
+            checksum: open.checksum.map(|algorithm| algorithm.name().to_owned()),
         }
     }
 }

@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::{HistoryEntry, JsonLines};
-use crate::config::model::{AfterUpload, Rotation};
+use crate::config::model::{AfterUpload, ChecksumAlgorithm, Rotation};
+use crate::s3::SentPart;
 use crate::source::file::Identity;
 
 mod compact;
@@ -69,6 +70,8 @@ pub struct OpenUpload {
     /// Bytes.
     pub size: u64,
     pub fingerprint: Fingerprint,
+    /// What the upload was begun with, and every part of it has.
+    pub checksum: Option<ChecksumAlgorithm>,
     /// It is to be aborted, not to be resumed.
     pub abort: bool,
 }
@@ -303,10 +306,10 @@ impl Ledger {
         self.state.uploads.retain(|open| open.token != token);
     }
 
-    pub fn part_sent(&mut self, token: &str, number: u32, etag: &str) {
+    pub fn part_sent(&mut self, token: &str, part: SentPart) {
         let parts = self.state.sent.entry(token.to_owned()).or_default();
-        parts.retain(|(known, _)| *known != number);
-        parts.push((number, etag.to_owned()));
+        parts.retain(|known| known.number != part.number);
+        parts.push(part);
     }
 
     /// What this process has sent counts no longer.
@@ -314,8 +317,8 @@ impl Ledger {
         self.state.sent.remove(token);
     }
 
-    /// Number and ETag of the parts that this process has sent.
-    pub fn parts_sent(&self, token: &str) -> Vec<(u32, String)> {
+    /// The parts that this process has sent.
+    pub fn parts_sent(&self, token: &str) -> Vec<SentPart> {
         self.state.sent.get(token).cloned().unwrap_or_default()
     }
 

@@ -7,8 +7,10 @@ use std::path::Path;
 
 use super::line::{Line, VERSION};
 use super::{Confirmed, Creation, Fingerprint, KeyHash, OpenUpload};
+use crate::config::model::ChecksumAlgorithm;
 use crate::record::MAX_LINE;
 use crate::record::read::salvage;
+use crate::s3::SentPart;
 
 /// When a finished file was last met in its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub struct State {
     pub uploads: Vec<OpenUpload>,
     pub confirmed: Vec<Confirmed>,
     /// Parts that this process has sent, by token: ETags for stores that do not list them.
-    pub sent: HashMap<String, Vec<(u32, String)>>,
+    pub sent: HashMap<String, Vec<SentPart>>,
 }
 
 /// Reads a ledger file: what it says, how many lines say nothing, and its size in bytes.
@@ -128,6 +130,10 @@ impl State {
                 part_size: upload.part_size.max(1),
                 source_path: upload.source_path,
                 size: upload.size,
+                checksum: match upload.checksum {
+                    Some(name) => Some(ChecksumAlgorithm::from_name(&name)?),
+                    None => None,
+                },
                 abort: false,
             });
         } else if let Some(token) = line.abort {

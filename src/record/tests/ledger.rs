@@ -16,6 +16,7 @@ fn upload() -> OpenUpload {
         source_path: "/data/large.bin".to_owned(),
         size: 11 << 20,
         fingerprint: [3; 16],
+        checksum: None,
         abort: false,
     }
 }
