@@ -11,7 +11,7 @@ use super::table::{Column, Table};
 use super::{colour, complain, exit, load_usable_config, table_width};
 use crate::clock;
 use crate::config::Config;
-use crate::config::model::Job;
+use crate::config::model::{IfExists, Job};
 use crate::naming::{ObjectKey, key_of_file};
 use crate::pass::{counted_key, destination_of, hostname};
 use crate::processing_state::ProcessingStates;
@@ -182,6 +182,7 @@ fn taken(
         &in_zone,
     ) {
         Ok(key) => {
+            let key = first_free(job, key, keys);
             line.key = Some(key.as_str().to_owned());
             match keys.get(&key) {
                 Some(other) => line.reason = Some(format!("its key is that of `{other}` already")),
@@ -194,6 +195,16 @@ fn taken(
         Err(error) => line.reason = Some(error.to_string()),
     }
     line
+}
+
+/// Where files may be renamed, the second of two with one key gets another; what the bucket holds
+/// is not asked.
+fn first_free(job: &Job, key: ObjectKey, taken: &HashMap<ObjectKey, String>) -> ObjectKey {
+    if job.object.if_exists != IfExists::Rename || !taken.contains_key(&key) {
+        return key;
+    }
+    let mut names = (1..).map_while(|number| key.numbered(number).ok());
+    names.find(|name| !taken.contains_key(name)).unwrap_or(key)
 }
 
 /// Why an entry is skipped; `None` for what is taken.

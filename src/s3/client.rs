@@ -143,6 +143,10 @@ impl Client {
         &self.destination.bucket
     }
 
+    pub fn is_aws(&self) -> bool {
+        self.destination.is_aws()
+    }
+
     /// The server's clock minus ours, once after each correction.
     pub fn take_clock_correction(&mut self) -> Option<Duration> {
         std::mem::take(&mut self.clock_corrected).then_some(self.clock_offset)

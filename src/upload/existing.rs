@@ -174,9 +174,11 @@ fn same_bytes(
     task: Task<'_>,
     object: &ObjectInfo,
 ) -> Result<Option<(bool, String)>, UploadError> {
-    if let Some(marked) = &object.sha256 {
+    let empty = task.file.identity().size == 0;
+    if empty || object.sha256.is_some() {
         let sha256 = sha256_of_file(context, task)?;
-        return Ok(Some((*marked == sha256, format!("sha256:{sha256}"))));
+        let same = empty || object.sha256.as_ref() == Some(&sha256);
+        return Ok(Some((same, format!("sha256:{sha256}"))));
     }
     // A composite checksum depends on the parts, which this file may not have had.
     let mut stored = object.receipt.checksums.iter();
@@ -195,14 +197,12 @@ fn same_bytes(
     )))
 }
 
-/// The hash that an upload in parts is marked with, where no checksum of the store's would let the
-/// object be recognised later.
+/// The hash that an upload in parts is marked with. AWS has a checksum of the whole object by which
+/// to recognise it later; of other stores nobody knows, and the file is read once more.
 pub(super) fn mark(context: &Context<'_>, task: Task<'_>) -> Result<Option<String>, UploadError> {
-    let joins = context
-        .transfer
-        .checksum
-        .is_some_and(ChecksumAlgorithm::joins);
-    if !context.only_if_new() || joins {
+    let checksum = context.transfer.checksum;
+    let kept = context.client.is_aws() && checksum.is_some_and(ChecksumAlgorithm::joins);
+    if !context.only_if_new() || kept {
         return Ok(None);
     }
     sha256_of_file(context, task).map(Some)

@@ -15,6 +15,7 @@ mod faults_of_answers;
 mod harness;
 mod hostile;
 mod leftovers;
+mod if_exists;
 mod loop_and_signals;
 mod main_job;
 mod moving;
