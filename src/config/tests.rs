@@ -3,6 +3,7 @@
 mod deliverables;
 mod disk;
 mod jobs;
+mod objects;
 mod options;
 mod values;
 
