@@ -9,6 +9,7 @@ use crate::clock;
 use crate::config::model::{AfterUpload, Config};
 use crate::config::{self, ConfigError};
 use crate::os::lock::StateLock;
+use crate::os::notify;
 use crate::os::signals::Signals;
 use crate::pass::{Env, JobRunner, Step, Tally};
 use crate::processing_state::ProcessingStates;
@@ -68,6 +69,7 @@ impl Agent {
     /// The service: passes at their intervals until TERM or INT.
     pub fn run(&mut self) -> io::Result<()> {
         self.service_event(EventKind::ServiceStarted, "s3ferry has started");
+        notify::ready();
         while !self.signals.stop_requested() {
             self.heed_signals();
             match self.next() {
@@ -77,6 +79,7 @@ impl Agent {
                 next => self.wait(next.map(|(_, at)| at))?,
             }
         }
+        notify::stopping();
         self.service_event(EventKind::ServiceStopped, "s3ferry has stopped");
         self.records.flush();
         self.status.write(clock::monotonic());
@@ -176,7 +179,9 @@ impl Agent {
 
     fn heed_signals(&mut self) {
         if self.signals.take_reload() {
+            notify::reloading();
             self.reload();
+            notify::ready();
         }
         if self.signals.take_states_changed() {
             self.apply_processing_states(true);
@@ -241,6 +246,7 @@ impl Agent {
             }
             Err(problem) => {
                 let message = format!("the old configuration stays in force: {problem}");
+                notify::status(|| message.clone());
                 let event = Event::new(
                     clock::wall(),
                     EventKind::ConfigurationRejected,

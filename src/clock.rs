@@ -21,6 +21,12 @@ pub fn monotonic() -> Instant {
     Instant::now()
 }
 
+/// The monotonic clock as the kernel counts it, in microseconds: what systemd compares.
+pub fn monotonic_micros() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1000
+}
+
 /// The same moment in the configured zone; UTC where the local offset cannot be told.
 pub fn in_zone(moment: OffsetDateTime, zone: TimeZone) -> OffsetDateTime {
     match zone {

@@ -67,10 +67,15 @@ fn config(time: LevelFilter) -> Config {
         .build()
 }
 
-/// systemd names the journal's socket by device and inode; that it is set is enough here, since
-/// only units that log to the journal get it.
+/// systemd names the journal's socket by device and inode. The variable is inherited, so it tells
+/// nothing of a standard error that was led elsewhere since (systemd.exec(5)).
 fn runs_under_journal() -> bool {
-    std::env::var_os("JOURNAL_STREAM").is_some() && !crate::progress::on_terminal()
+    let stream = std::env::var("JOURNAL_STREAM").ok();
+    let stderr = rustix::fs::fstat(io::stderr()).ok();
+    match (stream, stderr) {
+        (Some(stream), Some(stat)) => stream == format!("{}:{}", stat.st_dev, stat.st_ino),
+        _ => false,
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

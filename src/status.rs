@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
-use crate::os::durable;
+use crate::os::{durable, notify};
 use crate::record::timestamp;
+use crate::text::{human_duration, human_rate, human_size};
 use crate::transport::clock_floor;
 
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
@@ -85,6 +86,35 @@ pub struct LastError {
     pub class: String,
     pub message: String,
     pub hint: Option<String>,
+}
+
+impl CurrentFile {
+    /// The file, how much of it is sent, how fast, and how long that will still take.
+    pub fn progress(&self) -> String {
+        let percent = (u128::from(self.sent) * 100)
+            .checked_div(u128::from(self.size))
+            .unwrap_or(100);
+        let left = self
+            .size
+            .saturating_sub(self.sent)
+            .checked_div(self.bytes_per_second)
+            .map(|seconds| format!(", {} left", human_duration(Duration::from_secs(seconds))))
+            .unwrap_or_default();
+        format!(
+            "{} ({percent} % of {}, {}{left})",
+            self.source_path,
+            human_size(self.size),
+            human_rate(self.bytes_per_second)
+        )
+    }
+}
+
+impl Status {
+    /// What every job does, on one line: for the supervisor.
+    fn line(&self) -> String {
+        let jobs: Vec<String> = self.jobs.iter().map(JobStatus::line).collect();
+        jobs.join("; ")
+    }
 }
 
 /// Keeps the status and writes it.
@@ -163,6 +193,7 @@ impl StatusFile {
         }
         inner.written = Some(inner.status.clone());
         inner.written_at = Some(now);
+        notify::status(|| inner.status.line());
         let mut content = inner.status.clone();
         content.updated_at = timestamp(clock::wall());
         content.server_time = clock_floor().map(timestamp);
@@ -182,6 +213,28 @@ impl JobStatus {
             state: "waiting".to_owned(),
             ..JobStatus::default()
         }
+    }
+
+    /// The state in words.
+    pub fn state_shown(&self) -> String {
+        self.state.replace('_', " ")
+    }
+
+    fn line(&self) -> String {
+        let mut line = format!("{}: {}", self.name, self.state_shown());
+        match (&self.current, &self.last_error) {
+            (Some(file), _) => line += &format!(", {}", file.progress()),
+            (None, Some(error)) if matches!(&*self.state, "retrying" | "blocked") => {
+                line += &format!(", {}", error.message);
+            }
+            _ => {}
+        }
+        if let Some(next) = self.next_try.as_ref().or(self.next_pass.as_ref())
+            && self.current.is_none()
+        {
+            line += &format!(", next {next}");
+        }
+        line
     }
 }
 

@@ -88,20 +88,33 @@ fn load_config(invocation: &Invocation) -> Result<Config, u8> {
     Ok(config)
 }
 
-/// As [`load_config`], for commands that use the folders.
+/// As [`load_config`], for commands that use the folders. A folder that is not mounted yet, or that
+/// may become usable in another way, is a warning: its job is blocked until then, the others work.
 fn load_usable_config(invocation: &Invocation) -> Result<Config, u8> {
-    let config = load_config(invocation)?;
-    let problems = problems_of_machine(&config);
-    if problems.is_empty() {
-        Ok(config)
-    } else {
-        Err(refuse(&problems))
+    let mut config = load_config(invocation)?;
+    let (passing, folders): (Vec<_>, Vec<_>) = config::validate_folders(&config)
+        .into_iter()
+        .partition(|found| found.may_pass);
+    let mut problems: Vec<Problem> = folders.into_iter().map(|found| found.problem).collect();
+    problems.extend(problems_of_credentials(&config));
+    if !problems.is_empty() {
+        return Err(refuse(&problems));
     }
+    let warnings = passing.iter().map(|found| found.problem.to_string());
+    config.warnings.extend(warnings);
+    Ok(config)
 }
 
 /// What keeps a valid configuration from working here: folders, and keys that are nowhere.
-pub fn problems_of_machine(config: &Config) -> Vec<Problem> {
-    let mut problems = config::validate_folders(config);
+fn problems_of_machine(config: &Config) -> Vec<Problem> {
+    let folders = config::validate_folders(config);
+    let mut problems: Vec<Problem> = folders.into_iter().map(|found| found.problem).collect();
+    problems.extend(problems_of_credentials(config));
+    problems
+}
+
+fn problems_of_credentials(config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
     for (job, places) in config.jobs.iter().zip(&config.places.jobs) {
         let provider = crate::credentials::Provider::new(&job.credentials);
         if let Err(error) = provider.keys()

@@ -44,6 +44,9 @@ pub fn run(invocation: &Invocation) -> u8 {
         Ok(config) => config,
         Err(code) => return code,
     };
+    for warning in &config.warnings {
+        complain(&format!("warning: {warning}"));
+    }
     match show(invocation, &config) {
         Ok(code) => code,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
@@ -63,7 +66,18 @@ fn show(invocation: &Invocation, config: &Config) -> io::Result<u8> {
         .iter()
         .filter(|job| invocation.jobs.is_empty() || invocation.jobs.contains(&job.name));
     for (walk, job) in (1..).zip(wanted) {
-        let (lines, more) = plan(config, job, &mut ledger, walk)?;
+        let (lines, more) = match plan(config, job, &mut ledger, walk) {
+            Ok(planned) => planned,
+            Err(error) => {
+                let folder = job.source_path.display();
+                complain(&format!(
+                    "{}: cannot read the folder `{folder}`: {error}",
+                    job.name
+                ));
+                code = exit::LOCAL;
+                continue;
+            }
+        };
         if lines.iter().any(|line| line.action == "refuse") {
             code = exit::LOCAL;
         }

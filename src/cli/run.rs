@@ -4,6 +4,7 @@ use super::arguments::Invocation;
 use super::{cannot_start, complain, exit, load_usable_config, warn_of};
 use crate::agent::Agent;
 use crate::logging;
+use crate::os::notify;
 
 pub fn run(invocation: &Invocation) -> u8 {
     let config = match load_usable_config(invocation) {
@@ -11,6 +12,7 @@ pub fn run(invocation: &Invocation) -> u8 {
         Err(code) => return code,
     };
     logging::start(&config.log);
+    notify::start();
     warn_of(&config);
     let mut agent = match Agent::start(config, &[]) {
         Ok(agent) => agent,

@@ -1,7 +1,6 @@
 //! `s3ferry status`: what the service is doing.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use super::arguments::{Form, Invocation};
 use super::{complain, exit, load_config, print};
@@ -10,8 +9,8 @@ use crate::config::Config;
 use crate::os::lock::StateLock;
 use crate::processing_state::ProcessingStates;
 use crate::record::parse_timestamp;
-use crate::status::{self, CurrentFile, JobStatus, Status};
-use crate::text::{human_duration, human_rate, human_size};
+use crate::status::{self, JobStatus, Status};
+use crate::text::human_size;
 
 pub fn run(invocation: &Invocation) -> u8 {
     let config = match load_config(invocation) {
@@ -95,7 +94,7 @@ fn text(config: &Config, status: &Status, running: Option<i32>) -> String {
         );
     }
     for job in &status.jobs {
-        let _ = writeln!(out, "\n{}: {}", job.name, job.state.replace('_', " "));
+        let _ = writeln!(out, "\n{}: {}", job.name, job.state_shown());
         for (label, value) in lines(config, job) {
             let _ = writeln!(out, "  {label:<11}{value}");
         }
@@ -114,7 +113,7 @@ fn lines(config: &Config, job: &JobStatus) -> Vec<(&'static str, String)> {
     time("next pass", &job.next_pass);
     time("next try", &job.next_try);
     if let Some(file) = &job.current {
-        lines.push(("now", progress(file)));
+        lines.push(("now", file.progress()));
     }
     if job.backlog > 0 {
         let size = human_size(job.backlog_bytes);
@@ -131,24 +130,6 @@ fn lines(config: &Config, job: &JobStatus) -> Vec<(&'static str, String)> {
         }
     }
     lines
-}
-
-fn progress(file: &CurrentFile) -> String {
-    let percent = (u128::from(file.sent) * 100)
-        .checked_div(u128::from(file.size))
-        .unwrap_or(100);
-    let left = file
-        .size
-        .saturating_sub(file.sent)
-        .checked_div(file.bytes_per_second)
-        .map(|seconds| format!(", {} left", human_duration(Duration::from_secs(seconds))))
-        .unwrap_or_default();
-    format!(
-        "{} ({percent} % of {}, {}{left})",
-        file.source_path,
-        human_size(file.size),
-        human_rate(file.bytes_per_second)
-    )
 }
 
 /// A record's time in the configured zone.

@@ -11,22 +11,54 @@ use super::model::{AfterUpload, Config, Job, JobPlaces, Place};
 use super::problem::Problem;
 use super::wording::quoted_path;
 
+/// A folder that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderProblem {
+    pub problem: Problem,
+    /// A mount, or somebody's `chmod`, may cure it at any time: no reason for a service to end.
+    pub may_pass: bool,
+}
+
+/// Why a folder cannot be used: cause and cure.
+struct Refusal {
+    message: String,
+    may_pass: bool,
+}
+
+impl Refusal {
+    /// What was asked for is no folder, and no mount makes it one.
+    fn of(error: &io::Error, message: String) -> Refusal {
+        Refusal {
+            message,
+            may_pass: error.kind() != io::ErrorKind::NotADirectory,
+        }
+    }
+}
+
 /// Looks whether the folders of all enabled jobs and the state directory can be
 /// used. Folders that s3ferry writes into may be missing where they can be made.
 /// The problems are in the file's order.
-pub fn validate_folders(config: &Config) -> Vec<Problem> {
+pub fn validate_folders(config: &Config) -> Vec<FolderProblem> {
     let mut problems = Vec::new();
-    let mut note = |place: &Place, field: &str, result: Result<(), String>| {
-        problems.extend(result.err().map(|message| Problem {
-            path: config.path.clone(),
-            line: place.line,
-            column: place.column,
-            field: field.to_string(),
-            message,
+    let mut note = |place: &Place, field: &str, result: Result<(), Refusal>| {
+        problems.extend(result.err().map(|refusal| FolderProblem {
+            problem: Problem {
+                path: config.path.clone(),
+                line: place.line,
+                column: place.column,
+                field: field.to_string(),
+                message: refusal.message,
+            },
+            may_pass: refusal.may_pass,
         }));
     };
     let place = &config.places.state_dir;
-    note(place, &place.field, creatable(&config.state_dir));
+    // Without it there is no lock and no memory, so nothing can begin that could wait for it.
+    let state_dir = creatable(&config.state_dir).map_err(|refusal| Refusal {
+        may_pass: false,
+        ..refusal
+    });
+    note(place, &place.field, state_dir);
     let enabled = |(job, _): &(&Job, &JobPlaces)| job.enabled;
     for (job, places) in config.jobs.iter().zip(&config.places.jobs).filter(enabled) {
         let place = &places.source_path;
@@ -37,11 +69,11 @@ pub fn validate_folders(config: &Config) -> Vec<Problem> {
             note(place, &field, destination(folder, job));
         }
     }
-    problems.sort_by_key(|problem| (problem.line, problem.column));
+    problems.sort_by_key(|FolderProblem { problem, .. }| (problem.line, problem.column));
     problems
 }
 
-fn source(job: &Job) -> Result<(), String> {
+fn source(job: &Job) -> Result<(), Refusal> {
     let path = &job.source_path;
     readable(path).map_err(|error| {
         let cure = match error.kind() {
@@ -50,7 +82,11 @@ fn source(job: &Job) -> Result<(), String> {
             io::ErrorKind::PermissionDenied => "let the service's user read and enter it",
             _ => "check the disk",
         };
-        format!("cannot read folder {}: {error}; {cure}", quoted_path(path))
+        let shown = quoted_path(path);
+        Refusal::of(
+            &error,
+            format!("cannot read folder {shown}: {error}; {cure}"),
+        )
     })?;
     match job.after_upload {
         AfterUpload::Keep => Ok(()),
@@ -58,18 +94,22 @@ fn source(job: &Job) -> Result<(), String> {
     }
 }
 
-fn destination(folder: &Path, job: &Job) -> Result<(), String> {
+fn destination(folder: &Path, job: &Job) -> Result<(), Refusal> {
     creatable(folder)?;
     // Links may lead back to where the files come from.
     match (fs::canonicalize(folder), fs::canonicalize(&job.source_path)) {
-        (Ok(folder), Ok(source)) => {
-            would_be_sent_again(&folder, &source, job.recursive).map_or(Ok(()), Err)
-        }
+        (Ok(folder), Ok(source)) => match would_be_sent_again(&folder, &source, job.recursive) {
+            Some(message) => Err(Refusal {
+                message,
+                may_pass: false,
+            }),
+            None => Ok(()),
+        },
         _ => Ok(()),
     }
 }
 
-fn creatable(path: &Path) -> Result<(), String> {
+fn creatable(path: &Path) -> Result<(), Refusal> {
     // Only a missing folder is looked for further up: what is there must be usable.
     let existing = path.ancestors().find(
         |path| !matches!(fs::metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound),
@@ -85,7 +125,7 @@ fn readable(path: &Path) -> io::Result<()> {
     fs::metadata(path.join(".")).map(|_| ())
 }
 
-fn writable(path: &Path) -> Result<(), String> {
+fn writable(path: &Path) -> Result<(), Refusal> {
     let refused = |error: io::Error| {
         let cure = match error.kind() {
             io::ErrorKind::NotFound => "create it, or mount what holds it",
@@ -93,10 +133,9 @@ fn writable(path: &Path) -> Result<(), String> {
             io::ErrorKind::ReadOnlyFilesystem => "mount it writable",
             _ => "let the service's user write into it",
         };
-        format!(
-            "cannot write into folder {}: {error}; {cure}",
-            quoted_path(path)
-        )
+        let shown = quoted_path(path);
+        let message = format!("cannot write into folder {shown}: {error}; {cure}");
+        Refusal::of(&error, message)
     };
     let metadata = fs::metadata(path).map_err(refused)?;
     if !metadata.is_dir() {

@@ -30,7 +30,7 @@ pub mod units;
 mod url;
 mod wording;
 
-pub use folders::validate_folders;
+pub use folders::{FolderProblem, validate_folders};
 pub use model::*;
 pub use problem::{ConfigError, Problem};
 

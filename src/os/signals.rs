@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::clock;
+use crate::os::notify;
 
 /// The signals' flags and the pipe that wakes every wait.
 #[derive(Debug)]
@@ -71,7 +72,10 @@ impl Signals {
         Ok(Arc::new(signals))
     }
 
+    /// Whether TERM or INT came. Whoever works for long asks this again and again, which shows the
+    /// watchdog that work goes on.
     pub fn stop_requested(&self) -> bool {
+        notify::alive();
         self.stop.load(Ordering::Relaxed)
     }
 
@@ -120,18 +124,10 @@ impl Signals {
     /// Sleeps until `until` (`None`: for ever) or until any signal is pending.
     pub fn sleep_until(&self, until: Option<Instant>) -> io::Result<()> {
         while !self.any_pending() {
-            let timeout = match until {
-                Some(until) => match until.checked_duration_since(clock::monotonic()) {
-                    Some(left) if !left.is_zero() => Some(timespec(left)),
-                    _ => return Ok(()),
-                },
-                None => None,
-            };
-            let mut fds = [PollFd::new(&self.wake, PollFlags::IN)];
-            match poll(&mut fds, timeout.as_ref()) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => self.drain(),
-                Err(error) => return Err(error.into()),
+            if !poll_until(&mut [PollFd::new(&self.wake, PollFlags::IN)], until)? {
+                return Ok(());
             }
+            self.drain();
         }
         Ok(())
     }
@@ -139,21 +135,14 @@ impl Signals {
     /// A short pause in the middle of work, for the bandwidth limit: only a request to stop ends it
     /// early. Returns false then.
     pub fn pause(&self, duration: Duration) -> io::Result<bool> {
-        let until = clock::monotonic() + duration;
-        loop {
-            if self.stop_requested() {
-                return Ok(false);
+        let until = Some(clock::monotonic() + duration);
+        while !self.stop_requested() {
+            if !poll_until(&mut [PollFd::new(&self.wake, PollFlags::IN)], until)? {
+                return Ok(true);
             }
-            let left = match until.checked_duration_since(clock::monotonic()) {
-                Some(left) if !left.is_zero() => timespec(left),
-                _ => return Ok(true),
-            };
-            let mut fds = [PollFd::new(&self.wake, PollFlags::IN)];
-            match poll(&mut fds, Some(&left)) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => self.drain(),
-                Err(error) => return Err(error.into()),
-            }
+            self.drain();
         }
+        Ok(false)
     }
 
     /// Waits until `socket` is ready for `interest`, until `deadline`, or until TERM or INT. Other
@@ -164,25 +153,13 @@ impl Signals {
         interest: PollFlags,
         deadline: Option<Instant>,
     ) -> io::Result<Woken> {
-        loop {
-            if self.stop_requested() {
-                return Ok(Woken::Stop);
-            }
-            let timeout = match deadline {
-                Some(deadline) => match deadline.checked_duration_since(clock::monotonic()) {
-                    Some(left) if !left.is_zero() => Some(timespec(left)),
-                    _ => return Ok(Woken::TimedOut),
-                },
-                None => None,
-            };
+        while !self.stop_requested() {
             let mut fds = [
                 PollFd::new(&socket, interest),
                 PollFd::new(&self.wake, PollFlags::IN),
             ];
-            match poll(&mut fds, timeout.as_ref()) {
-                Ok(_) => {}
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(error) => return Err(error.into()),
+            if !poll_until(&mut fds, deadline)? {
+                return Ok(Woken::TimedOut);
             }
             let (socket_ready, woken) =
                 (!fds[0].revents().is_empty(), !fds[1].revents().is_empty());
@@ -193,12 +170,30 @@ impl Signals {
                 return Ok(Woken::Ready);
             }
         }
+        Ok(Woken::Stop)
     }
 
     fn drain(&self) {
         let mut bytes = [0_u8; 64];
         // Non-blocking: ends with `WouldBlock` when the pipe is empty.
         while matches!(rustix::io::read(&self.wake, &mut bytes), Ok(n) if n > 0) {}
+    }
+}
+
+/// Polls once, until `until` (`None`: for ever) or until the watchdog wants a sign of life. False
+/// when `until` is over, without a poll.
+fn poll_until(fds: &mut [PollFd<'_>], until: Option<Instant>) -> io::Result<bool> {
+    notify::alive();
+    let now = clock::monotonic();
+    let over = until.is_some_and(|until| until <= now);
+    if over {
+        return Ok(false);
+    }
+    let first = [until, notify::next_beat()].into_iter().flatten().min();
+    let timeout = first.map(|at| timespec(at.saturating_duration_since(now)));
+    match poll(fds, timeout.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(true),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What becomes of a source file once its upload is confirmed and recorded.
 
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,10 @@ use rustix::fs::{Mode, OFlags};
 
 use super::file::{Identity, SourceFile, full_path};
 use crate::config::model::AfterUpload;
+use crate::os::notify;
+
+/// How much is copied between two signs of life.
+const PIECE: u64 = 64 << 20;
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,8 +157,19 @@ fn partial_name(of: Identity) -> String {
     )
 }
 
+/// As `io::copy`, with signs of life for the watchdog: a large file takes minutes to a slow disk.
+fn copy_in_pieces(mut from: &File, to: &mut File) -> io::Result<u64> {
+    let mut copied = 0;
+    loop {
+        notify::alive();
+        match io::copy(&mut (&mut from).take(PIECE), to)? {
+            0 => return Ok(copied),
+            piece => copied += piece,
+        }
+    }
+}
+
 fn write_copy(file: &SourceFile, partial: &Path) -> io::Result<()> {
-    use std::io::Seek;
     let mut from = file.file();
     from.rewind()?;
     let flags =
@@ -164,7 +179,7 @@ fn write_copy(file: &SourceFile, partial: &Path) -> io::Result<()> {
         flags,
         Mode::from_raw_mode(0o600),
     )?);
-    let copied = io::copy(&mut from, &mut to)?;
+    let copied = copy_in_pieces(from, &mut to)?;
     if copied != file.identity().size || file.has_changed()? {
         return Err(io::Error::other("the file changed while it was moved"));
     }

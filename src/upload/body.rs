@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use super::hash::{Hashes, Wanted};
 use super::{Context, Limiter, UploadError};
 use crate::clock;
+use crate::os::notify;
 use crate::os::signals::Signals;
 use crate::s3::checksum::Checksum;
 use crate::s3::{Body, Failure};
@@ -130,6 +131,8 @@ impl Read for RangeReader<'_> {
     /// Never returns 0 before the end: ureq would wait for the missing bytes for ever.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let range = self.range;
+        // On a fast line nothing else waits or asks for as long as a part takes.
+        notify::alive();
         let left = range.length - self.done;
         if left == 0 || buffer.is_empty() {
             return Ok(0);

@@ -208,16 +208,57 @@ fn no_command_runs_over_a_bad_configuration() {
     }
 }
 
+/// `check` is asked by somebody who can cure it, so a missing folder is a mistake there. What works
+/// by itself goes on with its other jobs and tells of this one: a mount may come at any time.
 #[test]
-fn a_source_folder_that_is_not_there_is_refused_with_its_place() {
+fn a_source_folder_that_is_not_there_is_named_with_its_place() {
     let agent = offline_agent();
     std::fs::remove_dir(agent.source()).unwrap();
-    let output = agent.once().expect_code(78);
-    assert!(
-        output.stderr.contains(agent.source().to_str().unwrap())
-            && output.stderr.contains(".source_path: "),
-        "{output:#?}"
-    );
+    for (command, code) in [("check", 78), ("once", 74), ("plan", 74)] {
+        let output = agent.run(&[command]).expect_code(code);
+        assert!(
+            output.stderr.contains(agent.source().to_str().unwrap())
+                && output.stderr.contains(".source_path: ")
+                && output.stderr.contains("create it, or mount what holds it"),
+            "{output:#?}"
+        );
+    }
+    assert_eq!(agent.events_of("job_blocked").len(), 1);
+}
+
+/// No mount makes a folder of it.
+#[test]
+fn a_source_folder_that_is_a_file_is_refused_with_its_place() {
+    let agent = offline_agent();
+    std::fs::remove_dir(agent.source()).unwrap();
+    std::fs::write(agent.source(), "no folder").unwrap();
+    for command in ["check", "once", "plan", "run"] {
+        let output = agent.run(&[command]).expect_code(78);
+        assert!(
+            output.stderr.contains(".source_path: ")
+                && output
+                    .stderr
+                    .contains("name the folder that holds the files"),
+            "{output:#?}"
+        );
+    }
+}
+
+#[test]
+fn one_folder_that_is_not_there_keeps_no_other_job_from_its_files() {
+    let server = S3Server::start(S3Options::default());
+    let agent = Agent::new(&server);
+    let mut config = agent.config.clone();
+    let mut second = config["jobs"][0].clone();
+    second["name"] = json!("unmounted");
+    second["source_path"] = json!(agent.folder().join("unmounted"));
+    second["after_upload"] = json!({"move_to": agent.folder().join("unmounted/sent")});
+    config["jobs"].as_array_mut().unwrap().insert(0, second);
+    let agent = agent.with_config(config);
+    agent.write_file("a.dmbackup", 1000, 3);
+    agent.run(&["once", "--give-up", "5s"]).expect_code(74);
+    assert_eq!(server.keys(BUCKET), ["a.dmbackup".to_owned()].into());
+    assert_eq!(agent.events_of("job_blocked")[0]["job"], "unmounted");
 }
 
 #[test]

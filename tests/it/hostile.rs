@@ -203,7 +203,7 @@ fn a_source_folder_that_vanishes_blocks_the_job_until_it_is_back() {
     assert_eq!(running.stop().code(), Some(0));
 
     std::fs::rename(agent.source(), &away).unwrap();
-    let output = agent.once().expect_code(78);
+    let output = agent.once().expect_code(74);
     assert!(output.stderr.contains("mount what holds it"), "{output:#?}");
     assert_eq!(server.keys(BUCKET).len(), 2);
 }

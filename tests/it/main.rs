@@ -25,4 +25,5 @@ mod readme;
 mod records;
 mod retries;
 mod stalls;
+mod supervisor;
 mod support;

@@ -249,7 +249,9 @@ fn a_file_that_is_no_text_is_told_with_its_name() {
 fn folder_problems(text: &str) -> Vec<String> {
     let config = parsed(text).unwrap_or_else(|error| panic!("{error}"));
     let problems = validate_folders(&config);
-    let line = |problem: &Problem| problem.to_string().replacen("c.json:", "", 1);
+    let line = |FolderProblem { problem, .. }: &FolderProblem| {
+        problem.to_string().replacen("c.json:", "", 1)
+    };
     problems.iter().map(line).collect()
 }
 

@@ -66,6 +66,21 @@ impl Running {
         }
     }
 
+    /// How often it has gone to sleep, as soon as it sleeps for longer than a moment.
+    #[track_caller]
+    pub fn at_rest(&self) -> u64 {
+        let (deadline, mut last) = (Instant::now() + Duration::from_secs(30), None);
+        loop {
+            std::thread::sleep(Duration::from_millis(300));
+            let now = self.info().sleeps();
+            if now == last && self.info().is_asleep() {
+                return now.unwrap();
+            }
+            assert!(Instant::now() < deadline, "it never comes to rest");
+            last = now;
+        }
+    }
+
     pub fn stderr(&self) -> String {
         std::fs::read_to_string(&self.stderr).unwrap_or_default()
     }
