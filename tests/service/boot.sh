@@ -35,6 +35,9 @@ for device in null zero full random urandom tty; do
     mount --bind "/dev/$device" "$root/dev/$device"
 done
 mkdir "$root/dev/shm" "$root/dev/pts"
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+ln -s pts/ptmx "$root/dev/ptmx"
+ln -s /proc/self/fd "$root/dev/fd"
 : >"$root/dev/console"
 hostname machine
 
@@ -51,4 +54,11 @@ case $init in
         ;;
     busybox) set -- /bin/busybox init ;;
 esac
-exec chroot "$root" /usr/bin/env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
+# Not by chroot: systemd gives its services mount namespaces of their own, which start at the root
+# of this one. The old root lies below the new one until it is let go of.
+cd "$root"
+pivot_root . .
+umount -l .
+# As systemd finds it in containers; its services' credentials are mounted through this.
+mount --make-rshared /
+exec /usr/bin/env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"

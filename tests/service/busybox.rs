@@ -292,6 +292,7 @@ fn the_line_for_cron_sends_logs_and_keeps_out_of_the_service() {
     };
     machine.configure(&config(&server.endpoint()));
     machine.run("syslogd -O /var/log/messages").expect_code(0);
+    machine.wait_until("syslogd listens", || machine.host_path("/dev/log").exists());
     machine.write_source("a", 1000, 1);
     let (schedule, command) = cron_line();
     assert_eq!(schedule, "17 * * * *");

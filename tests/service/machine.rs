@@ -70,6 +70,7 @@ impl Files {
             files.busybox();
         }
         files.program();
+        files.write("/etc/hosts", 0o644, "127.0.0.1 localhost machine\n");
         Some(files)
     }
 
@@ -245,7 +246,8 @@ impl Machine {
                 "--target", &pid, "--mount", "--pid", "--uts", "--ipc", "--cgroup",
             ])
             .arg(format!("--root=/proc/{pid}/root"))
-            .args(["--wd=/", "/bin/sh", "-c", line])
+            .arg(format!("--wd=/proc/{pid}/root"))
+            .args(["/bin/sh", "-c", line])
             .env_clear()
             .envs([("PATH", PATH), ("HOME", "/root"), ("LANG", "C")])
             .stdin(Stdio::null())
@@ -289,8 +291,8 @@ impl Machine {
         while !holds() {
             if Instant::now() >= deadline {
                 let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-                let start = self.init_pid().map(|_| self.read("/var/log/start"));
-                panic!("not within {SOON:?}: {what}\n{log}\n{start:?}");
+                let said = self.run("cat /var/log/start; journalctl -u s3ferry -o cat --no-pager");
+                panic!("not within {SOON:?}: {what}\n{log}\n{said:#?}");
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -343,7 +345,7 @@ impl Drop for Machine {
 
 /// A cgroup goes when the last process of it is gone, which takes the kernel a moment.
 fn remove_cgroups(part: &Path) {
-    for _ in 0..100 {
+    for _ in 0..500 {
         if !part.exists() {
             return;
         }

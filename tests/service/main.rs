@@ -17,6 +17,9 @@
 
 mod busybox;
 mod machine;
+mod openrc;
+mod procd;
+mod systemd;
 
 #[allow(
     dead_code,
