@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::agent::{SOON, binary, read_records};
-use crate::support::lacks;
 use crate::support::server::{ACCESS_KEY, BUCKET, SECRET_KEY};
 
 /// Where everything is, on every machine.
@@ -19,6 +18,9 @@ pub const STATE: &str = "/var/lib/s3ferry";
 pub const SOURCE: &str = "/data/backups";
 
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Names the Debian that `root.sh` has made.
+const ROOT: &str = "S3FERRY_SERVICE_ROOT";
 
 /// Which process 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +57,7 @@ pub struct Files {
 impl Files {
     /// s3ferry with all it needs, and folders; `None` where machines cannot be had.
     pub fn new(init: Init) -> Option<Files> {
-        if lacks("root, or the Debian of tests/service/root.sh", can_boot()) {
+        if !are_wanted() {
             return None;
         }
         let files = Files {
@@ -397,21 +399,29 @@ pub fn mode(bits: u32) -> std::fs::Permissions {
 
 /// Where `root.sh` has put it.
 pub fn debian() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    target
-        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"))
-        .join("service/debian")
+    std::env::var_os(ROOT).unwrap_or_default().into()
 }
 
-fn can_boot() -> bool {
+/// Whether machines are wanted. Where they are and cannot be had, that is a failure.
+fn are_wanted() -> bool {
     static CAN: OnceLock<bool> = OnceLock::new();
     *CAN.get_or_init(|| {
-        let unshares = Command::new("unshare")
+        if std::env::var_os(ROOT).is_none_or(|root| root.is_empty()) {
+            println!("SKIPPED: {ROOT} names no Debian to try service files in");
+            return false;
+        }
+        let unshare = Command::new("unshare")
             .args(["--fork", "--pid", "--mount", "--cgroup", "true"])
-            .stderr(Stdio::null())
             .status();
-        rustix::process::geteuid().is_root()
-            && debian().join(".complete").exists()
-            && unshares.is_ok_and(|status| status.success())
+        assert!(
+            rustix::process::geteuid().is_root() && unshare.is_ok_and(|status| status.success()),
+            "namespaces need root"
+        );
+        assert!(
+            debian().join(".complete").exists(),
+            "{ROOT}: tests/service/root.sh has not made `{}`",
+            debian().display()
+        );
+        true
     })
 }

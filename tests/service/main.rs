@@ -4,8 +4,8 @@
 //! systemd as process 1, with the real program, its service file, and an S3 server outside of it.
 //! procd is not to be had in Debian; `procd` holds its script against a stand-in that says so.
 //!
-//! Needs root, and the Debian that `tests/service/root.sh` puts together. Without, the tests say so
-//! and pass; where `CI` is set they fail. `S3FERRY_BIN` names the binary under test.
+//! `S3FERRY_SERVICE_ROOT=$(tests/service/root.sh) cargo test --test service`, as root. Without the
+//! variable the tests say so and pass. `S3FERRY_BIN` names the binary under test.
 #![allow(
     clippy::unwrap_used,
     reason = "in a test, and in what it stands on, a panic is the failure"

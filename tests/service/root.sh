@@ -1,10 +1,13 @@
 #!/bin/bash
 # `tests/service/root.sh [FOLDER]`: a small Debian with BusyBox, OpenRC and systemd, in which the
-# service files and packages are tried; by default target/service/debian, where the tests look for
-# it. Needs root and debootstrap. Done once: what the tests change lies in layers of their own.
+# service files and packages are tried; target/service/debian if no folder is named. Prints where it
+# is. Needs root and debootstrap. Done once: what the tests change lies in layers of their own.
 set -euo pipefail
 root=${1:-$(cd "$(dirname "$0")/../.." && pwd)/target/service/debian}
-[ -e "$root/.complete" ] && exit
+if [ -e "$root/.complete" ]; then
+    echo "$root"
+    exit
+fi
 
 # The release of this machine, so that a binary that was built here finds its C library there.
 # shellcheck disable=SC1091
@@ -19,3 +22,4 @@ debootstrap --variant=minbase --include=busybox-static,openrc,systemd "$suite" "
     { tail -n 20 "$root.log" >&2; exit 1; }
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
 touch "$root/.complete"
+echo "$root"
