@@ -10,7 +10,6 @@ use super::arguments::{Form, Invocation};
 use super::{code_of, complain, exit, load_config, problems_of_machine, refuse};
 use crate::config::Config;
 use crate::config::model::{Job, ObjectLock, ObjectOptions};
-use crate::credentials::Provider;
 use crate::naming::ObjectKey;
 use crate::os::signals::Signals;
 use crate::s3::checksum::Checksum;
@@ -116,11 +115,6 @@ fn check_job(job: &Job, signals: &Arc<Signals>, offline: bool, out: &mut Output)
         "folder",
         format!("`{}` can be read", job.source_path.display()),
     ));
-    let provider = Provider::new(&job.credentials);
-    out.print(&fine(
-        "credentials",
-        format!("from the {}", provider.name()),
-    ));
     let mut client = match Client::new(job, signals) {
         Ok(client) => client,
         Err(error) => {
@@ -133,6 +127,20 @@ fn check_job(job: &Job, signals: &Arc<Signals>, offline: bool, out: &mut Output)
     };
     if offline {
         return exit::OK;
+    }
+    match client.identity() {
+        Ok(identity) => {
+            let shown = identity.map(|identity| identity.to_string());
+            out.print(&fine("credentials", shown.unwrap_or_default()));
+        }
+        Err(failure) => {
+            out.print(&Finding {
+                ok: false,
+                cure: failure.hint.map(str::to_owned),
+                ..fine("credentials", failure.to_string())
+            });
+            return code_of(&failure);
+        }
     }
     let place = &job.destination;
     match write_test_object(job, &mut client) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::arguments::Invocation;
-use super::{code_of, complain, exit, load_usable_config};
+use super::{code_of, complain, exit, load_signing_config};
 use crate::clock;
 use crate::config::Config;
 use crate::config::model::Job;
@@ -22,7 +22,7 @@ use crate::text::{escape_bytes, human_duration};
 use crate::upload::end_leftovers;
 
 pub fn run(invocation: &Invocation) -> u8 {
-    let config = match load_usable_config(invocation) {
+    let config = match load_signing_config(invocation) {
         Ok(config) => config,
         Err(code) => return code,
     };

@@ -19,6 +19,7 @@ use std::path::Path;
 
 use crate::agent::StartError;
 use crate::config::{self, Config, Problem};
+use crate::credentials::missing_at_start;
 use crate::s3::{Class, Failure};
 
 use arguments::{Command, Invocation};
@@ -91,12 +92,20 @@ fn load_config(invocation: &Invocation) -> Result<Config, u8> {
 /// As [`load_config`], for commands that use the folders. A folder that is not mounted yet, or that
 /// may become usable in another way, is a warning: its job is blocked until then, the others work.
 fn load_usable_config(invocation: &Invocation) -> Result<Config, u8> {
-    let mut config = load_config(invocation)?;
+    usable(load_config(invocation)?, |_| Vec::new())
+}
+
+/// As [`load_usable_config`], for commands that sign requests.
+fn load_signing_config(invocation: &Invocation) -> Result<Config, u8> {
+    usable(load_config(invocation)?, problems_of_credentials)
+}
+
+fn usable(mut config: Config, more: impl Fn(&Config) -> Vec<Problem>) -> Result<Config, u8> {
     let (passing, folders): (Vec<_>, Vec<_>) = config::validate_folders(&config)
         .into_iter()
         .partition(|found| found.may_pass);
     let mut problems: Vec<Problem> = folders.into_iter().map(|found| found.problem).collect();
-    problems.extend(problems_of_credentials(&config));
+    problems.extend(more(&config));
     if !problems.is_empty() {
         return Err(refuse(&problems));
     }
@@ -116,8 +125,8 @@ fn problems_of_machine(config: &Config) -> Vec<Problem> {
 fn problems_of_credentials(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (job, places) in config.jobs.iter().zip(&config.places.jobs) {
-        let provider = crate::credentials::Provider::new(&job.credentials);
-        if let Err(error) = provider.keys()
+        let env = |name: &str| std::env::var(name).ok();
+        if let Some(error) = missing_at_start(&job.credentials, &env)
             && job.enabled
         {
             // A job without credentials has no place for them: that of its folder is near.

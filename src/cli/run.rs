@@ -1,13 +1,13 @@
 //! `s3ferry run`: the service.
 
 use super::arguments::Invocation;
-use super::{cannot_start, complain, exit, load_usable_config, warn_of};
+use super::{cannot_start, complain, exit, load_signing_config, warn_of};
 use crate::agent::Agent;
 use crate::logging;
 use crate::os::notify;
 
 pub fn run(invocation: &Invocation) -> u8 {
-    let config = match load_usable_config(invocation) {
+    let config = match load_signing_config(invocation) {
         Ok(config) => config,
         Err(code) => return code,
     };

@@ -11,19 +11,19 @@ use rustix::io::Errno;
 use super::wording::quoted_path;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Links {
+pub(crate) enum Links {
     Follow,
     Refuse,
 }
 
 /// A regular file, and the permission bits of the very file that is open.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     file: File,
     pub mode: u32,
 }
 
 /// Errors are sentences with the path in them.
-pub(super) fn open(path: &Path, links: Links) -> Result<Opened, String> {
+pub(crate) fn open(path: &Path, links: Links) -> Result<Opened, String> {
     let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     if links == Links::Refuse {
         flags |= OFlags::NOFOLLOW;

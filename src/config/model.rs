@@ -13,6 +13,10 @@ use time::OffsetDateTime;
 use crate::naming::Template;
 use crate::source::filter::Filter;
 
+mod credentials;
+
+pub use credentials::*;
+
 /// A whole configuration file.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -163,18 +167,6 @@ pub enum AfterUpload {
     Keep,
     Delete,
     MoveTo(PathBuf),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CredentialSource {
-    /// Keys that the configuration names.
-    Static {
-        access_key: String,
-        secret_key: Secret,
-        session_token: Option<Secret>,
-    },
-    /// Nothing configured: what AWS tools would find.
-    Chain,
 }
 
 /// A string that does not print.

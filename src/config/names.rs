@@ -50,7 +50,7 @@ pub(super) fn check_region(region: &str, store: Store) -> Result<(), &'static st
 }
 
 /// `eu-west-2`, `us-gov-east-1`: words, then a number.
-pub(super) fn is_aws_region(region: &str) -> bool {
+pub(crate) fn is_aws_region(region: &str) -> bool {
     let mut parts = region.rsplit('-');
     let number = parts.next().unwrap_or("");
     let words: Vec<&str> = parts.collect();

@@ -144,15 +144,22 @@ fn bytes_of_file(field: &Field<'_>, kind: Kind) -> Result<(PathBuf, Vec<u8>), Re
 }
 
 fn read_file(field: &Field<'_>, path: &Path, kind: Kind) -> Result<Vec<u8>, String> {
-    let links = match kind {
-        Kind::Secret => Links::Refuse,
-        Kind::Id | Kind::AccessKey => Links::Follow,
-    };
-    let opened = files::open(path, links)?;
     if kind == Kind::Secret {
         let folder = (field.reading.env)("CREDENTIALS_DIRECTORY");
-        owner_only(path, opened.mode, folder.as_deref())?;
+        return read_private(path, folder.as_deref());
     }
+    files::open(path, Links::Follow)?.read(path, FILE_LIMIT)
+}
+
+/// The text of a file that is its owner's alone, or below systemd's folder for credentials, without
+/// its line end. Errors are sentences with the path in them.
+pub(crate) fn read_secret(path: &Path, credentials_folder: Option<&str>) -> Result<String, String> {
+    text_of(path, read_private(path, credentials_folder)?)
+}
+
+fn read_private(path: &Path, credentials_folder: Option<&str>) -> Result<Vec<u8>, String> {
+    let opened = files::open(path, Links::Refuse)?;
+    owner_only(path, opened.mode, credentials_folder)?;
     opened.read(path, FILE_LIMIT)
 }
 
@@ -173,7 +180,11 @@ fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String, String> {
 }
 
 /// systemd hands credentials to a service with 0440, in a folder of the service's own.
-fn owner_only(path: &Path, mode: u32, credentials_folder: Option<&str>) -> Result<(), String> {
+pub(crate) fn owner_only(
+    path: &Path,
+    mode: u32,
+    credentials_folder: Option<&str>,
+) -> Result<(), String> {
     let below = credentials_folder.is_some_and(|folder| is_below(path, Path::new(folder)));
     let refused = if below { 0o037 } else { 0o077 };
     if mode & refused == 0 {

@@ -41,6 +41,22 @@ pub(super) fn split(text: &str) -> Result<Url<'_>, &'static str> {
     })
 }
 
+/// `https://host[:port]` or `http://…` of a service that is spoken to at its root.
+pub(crate) fn http_origin(text: &str) -> Result<String, &'static str> {
+    let url = split(text)?;
+    if !matches!(url.scheme.as_str(), "http" | "https") {
+        return Err("has an unknown scheme; use `https://` or `http://`");
+    }
+    if url.user.is_some() {
+        return Err("holds a user or a password; leave them out");
+    }
+    if !matches!(url.path, "" | "/") {
+        return Err("has a path; leave it out");
+    }
+    let port = url.port.map(|port| format!(":{port}")).unwrap_or_default();
+    Ok(format!("{}://{}{port}", url.scheme, url.host))
+}
+
 fn split_port(address: &str) -> Result<(&str, Option<u16>), &'static str> {
     let after_host = address.find(']').unwrap_or(0);
     match address[after_host..].rfind(':') {

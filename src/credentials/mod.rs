@@ -1,10 +1,36 @@
-//! Who signs: the keys of a job.
+//! Who signs: the keys of a job, where they come from, and how long they are good for.
 //!
-//! In this version they come from the configuration or from the environment.
+//! One provider a file; [`chain`] asks them in the order of AWS's tools. A [`Provider`] keeps what it
+//! was given and asks again before that expires, each time that a request is about to be signed.
 
-use std::fmt;
+mod answer;
+mod chain;
+mod container;
+mod environment;
+mod error;
+mod http;
+mod instance_metadata;
+mod iot;
+mod lifetime;
+mod process;
+mod provider;
+mod shared_files;
+mod signature;
+mod sts;
+mod systemd;
+mod web_identity;
 
-use crate::config::model::{CredentialSource, Secret};
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use crate::config::model::{CredentialSource, ProxyChoice, Secret, TlsOptions};
+use crate::os::signals::Signals;
+
+pub use chain::missing_at_start;
+pub use error::{CredentialError, ErrorKind};
+pub use process::split_command;
+pub use provider::{Identity, Provider};
 
 /// What a signature is made with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,112 +40,81 @@ pub struct Keys {
     pub session_token: Option<Secret>,
 }
 
-/// Hands out a job's keys.
-#[derive(Debug)]
-pub enum Provider {
-    Static(Keys),
-    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
-    Environment,
+/// Keys as a provider handed them out.
+#[derive(Debug, Clone)]
+pub(crate) struct Fetched {
+    pub keys: Keys,
+    /// `None`: they do not expire.
+    pub expires: Option<OffsetDateTime>,
+    /// Where they come from, for people: `profile \`backup\``.
+    pub from: String,
 }
 
-impl Provider {
-    pub fn new(source: &CredentialSource) -> Provider {
-        match source {
-            CredentialSource::Static {
-                access_key,
-                secret_key,
-                session_token,
-            } => Provider::Static(Keys {
+impl Fetched {
+    fn lasting(keys: Keys, from: impl Into<String>) -> Fetched {
+        Fetched {
+            keys,
+            expires: None,
+            from: from.into(),
+        }
+    }
+}
+
+/// What providers need of the job and of the program.
+#[derive(Debug)]
+struct Network {
+    /// The job's way, for STS and AWS IoT. Metadata and container endpoints are never asked through
+    /// a proxy.
+    proxy: ProxyChoice,
+    /// The job's roots.
+    tls: TlsOptions,
+    /// The region of the job's bucket.
+    region: String,
+    signals: Arc<Signals>,
+}
+
+/// The moment at which keys are asked for.
+struct Context<'a> {
+    env: &'a Env<'a>,
+    network: &'a Network,
+    /// The corrected time.
+    now: OffsetDateTime,
+}
+
+/// Looks a variable of the environment up.
+type Env<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// A variable that is there and not empty, which is the same to AWS's tools.
+fn variable(env: &Env<'_>, name: &str) -> Option<String> {
+    env(name).filter(|value| !value.is_empty())
+}
+
+/// Asks the source, and whatever it leads to.
+fn fetch(context: &Context<'_>, source: &CredentialSource) -> Result<Fetched, CredentialError> {
+    match source {
+        CredentialSource::Static {
+            access_key,
+            secret_key,
+            session_token,
+        } => Ok(Fetched::lasting(
+            Keys {
                 access_key: access_key.clone(),
                 secret_key: secret_key.clone(),
                 session_token: session_token.clone(),
-            }),
-            CredentialSource::Chain => Provider::Environment,
+            },
+            "the configuration",
+        )),
+        CredentialSource::Chain => chain::fetch(context),
+        CredentialSource::Environment => environment::fetch(context.env),
+        CredentialSource::Profile(profile) => shared_files::fetch(context, profile),
+        CredentialSource::Process(process) => process::fetch(context, process),
+        CredentialSource::WebIdentity(source) => web_identity::fetch(context, source),
+        CredentialSource::AssumeRole(source) => sts::assume_role(context, source),
+        CredentialSource::Container => container::fetch(context),
+        CredentialSource::InstanceMetadata { endpoint } => {
+            instance_metadata::fetch(context, endpoint.as_deref())
         }
-    }
-
-    /// Where the keys come from, for `check`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Provider::Static(_) => "configuration",
-            Provider::Environment => "environment",
-        }
-    }
-
-    /// The keys to sign the next request with.
-    pub fn keys(&self) -> Result<Keys, CredentialError> {
-        match self {
-            Provider::Static(keys) => Ok(keys.clone()),
-            Provider::Environment => from_environment(&|name| std::env::var(name).ok()),
-        }
-    }
-}
-
-/// No keys to sign with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CredentialError {
-    /// The variable that is missing.
-    NotInEnvironment(&'static str),
-}
-
-impl CredentialError {
-    pub fn hint(&self) -> &'static str {
-        "set `credentials` in the configuration, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"
-    }
-}
-
-impl fmt::Display for CredentialError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CredentialError::NotInEnvironment(name) => {
-                write!(f, "no credentials configured, and `{name}` is not set")
-            }
-        }
-    }
-}
-
-impl std::error::Error for CredentialError {}
-
-fn from_environment(get: &dyn Fn(&str) -> Option<String>) -> Result<Keys, CredentialError> {
-    let needed = |name: &'static str| {
-        get(name)
-            .filter(|value| !value.is_empty())
-            .ok_or(CredentialError::NotInEnvironment(name))
-    };
-    Ok(Keys {
-        access_key: needed("AWS_ACCESS_KEY_ID")?,
-        secret_key: Secret::new(needed("AWS_SECRET_ACCESS_KEY")?),
-        session_token: get("AWS_SESSION_TOKEN")
-            .filter(|value| !value.is_empty())
-            .map(Secret::new),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_environment_needs_both_keys_and_may_have_a_token() {
-        let check = |pairs: &[(&str, &str)]| {
-            from_environment(&|name| {
-                pairs
-                    .iter()
-                    .find(|(known, _)| *known == name)
-                    .map(|(_, value)| (*value).to_owned())
-            })
-        };
-        assert_eq!(
-            check(&[("AWS_ACCESS_KEY_ID", "a")]),
-            Err(CredentialError::NotInEnvironment("AWS_SECRET_ACCESS_KEY"))
-        );
-        let keys = check(&[
-            ("AWS_ACCESS_KEY_ID", "a"),
-            ("AWS_SECRET_ACCESS_KEY", "s"),
-            ("AWS_SESSION_TOKEN", ""),
-        ])
-        .unwrap();
-        assert_eq!(keys.session_token, None);
-        assert!(!format!("{keys:?}").contains("\"s\""));
+        CredentialSource::Iot(source) => iot::fetch(context, source),
+        CredentialSource::Systemd(source) => systemd::fetch(context.env, source),
     }
 }

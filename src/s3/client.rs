@@ -21,7 +21,7 @@ use super::signing_key::SigningKeys;
 use super::skew::{self, DateSeen};
 use crate::clock;
 use crate::config::model::{Addressing, CustomerKey, Destination, Job};
-use crate::credentials::{CredentialError, Provider};
+use crate::credentials::{CredentialError, ErrorKind, Identity, Provider};
 use crate::os::signals::Signals;
 use crate::transport::{Transport, TransportError, raise_clock_floor};
 
@@ -132,7 +132,7 @@ impl Client {
             customer_key: job.object.customer_key.clone(),
             uses_conditions: true,
             destination: job.destination.clone(),
-            provider: Provider::new(&job.credentials),
+            provider: Provider::new(job, signals),
             signing_keys: SigningKeys::default(),
             clock_offset: Duration::ZERO,
             clock_corrected: false,
@@ -186,15 +186,33 @@ impl Client {
     }
 
     /// Sends `operation`, once more at once where that is no attempt of its own: on a pooled
-    /// connection that turned out to be closed, and with the right time after a clock error.
+    /// connection that turned out to be closed, with the right time after a clock error, and with
+    /// other keys where the store refuses these and the provider has others.
     pub(super) fn send(&mut self, operation: &Operation<'_>) -> Result<Answer, Failure> {
         match self.exchange(operation) {
             Err(failure) if failure.is_stale_connection() => self.exchange(operation),
             Err(failure) if failure.class == Class::Clock && self.clock_corrected => {
                 self.exchange(operation)
             }
+            Err(failure)
+                if failure.class == Class::Credentials && failure.http_status.is_some() =>
+            {
+                match self.provider.renew(self.signing_time()) {
+                    Ok(true) => self.exchange(operation),
+                    Ok(false) => Err(failure),
+                    Err(error) => Err(without_keys(operation.name, error)),
+                }
+            }
             other => other,
         }
+    }
+
+    /// Whose keys sign the next request; asks the provider where there are none yet.
+    pub fn identity(&mut self) -> Result<Option<Identity>, Failure> {
+        self.provider
+            .keys(self.signing_time())
+            .map_err(|error| without_keys("credentials", error))?;
+        Ok(self.provider.identity())
     }
 
     fn exchange(&mut self, operation: &Operation<'_>) -> Result<Answer, Failure> {
@@ -302,10 +320,11 @@ impl Client {
     }
 
     fn bucket_for(&mut self, operation: &Operation<'_>) -> Result<Bucket, Failure> {
+        let now = self.signing_time();
         let keys = self
             .provider
-            .keys()
-            .map_err(|error| refused(operation.name, &error))?;
+            .keys(now)
+            .map_err(|error| without_keys(operation.name, error))?;
         let region = Region::Custom {
             region: self.destination.region.clone(),
             endpoint: endpoint(&self.destination),
@@ -330,11 +349,24 @@ impl Client {
     }
 }
 
-fn refused(operation: &'static str, error: &CredentialError) -> Failure {
+/// A provider that cannot be reached is a matter of the network; one that has nothing, of the keys.
+fn without_keys(operation: &'static str, error: CredentialError) -> Failure {
+    let (hint, message) = (Some(error.hint()), error.to_string());
+    let failure = match &error.kind {
+        ErrorKind::Transport(error) => failure::from_transport(operation, error),
+        ErrorKind::Temporary => Failure {
+            code: Some("NoCredentialsNow".to_owned()),
+            ..Failure::new(Class::Temporary, operation, "")
+        },
+        ErrorKind::Absent | ErrorKind::Misconfigured => Failure {
+            code: Some("NoCredentials".to_owned()),
+            ..Failure::new(Class::Credentials, operation, "")
+        },
+    };
     Failure {
-        code: Some("NoCredentials".to_owned()),
-        hint: Some(error.hint()),
-        ..Failure::new(Class::Credentials, operation, error.to_string())
+        message,
+        hint,
+        ..failure
     }
 }
 

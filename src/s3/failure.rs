@@ -386,11 +386,11 @@ const LINE_LIMIT: usize = 300;
 const WORD_LIMIT: usize = 100;
 
 /// What a server says ends up in events and logs: one line of bounded length, no control bytes.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     bounded(text, LINE_LIMIT)
 }
 
-fn bounded(text: &str, limit: usize) -> String {
+pub(crate) fn bounded(text: &str, limit: usize) -> String {
     let mut line: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })

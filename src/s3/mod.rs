@@ -3,16 +3,16 @@
 //! rust-s3 says what a request is (URL, headers, signature), ureq sends it. Nothing here decides
 //! what to do about a failure: a [`Failure`] carries its [`Class`], and the layers above ask it.
 
-mod answer;
+pub(crate) mod answer;
 pub mod checksum;
 mod client;
 mod completion;
-mod failure;
+pub(crate) mod failure;
 mod headers;
 mod operations;
 mod request;
-mod signing_key;
-mod skew;
+pub(crate) mod signing_key;
+pub(crate) mod skew;
 
 pub use answer::{PartInfo, UploadInfo};
 pub use client::{Body, Client, Limits};

@@ -61,7 +61,8 @@ impl SigningKeys {
     }
 }
 
-fn derive(
+/// The key for requests of `date` (`20151231`) to `service` in `region`.
+pub(crate) fn derive(
     secret: &str,
     date: &str,
     region: &str,
