@@ -1,5 +1,6 @@
 //! The configuration as a whole; each part's table is in a file of its own.
 
+mod credentials;
 mod deliverables;
 mod disk;
 mod jobs;

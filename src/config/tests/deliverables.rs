@@ -35,7 +35,7 @@ fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
         ),
         (
             "/$defs/job_keys/properties/credentials/properties",
-            credentials::CREDENTIALS_KEYS.to_vec(),
+            super::super::credentials::CREDENTIALS_KEYS.to_vec(),
         ),
         (
             "/$defs/job_keys/properties/tls_options/properties",
