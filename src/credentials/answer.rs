@@ -10,14 +10,17 @@ use crate::config::model::Secret;
 /// Longer answers are not read.
 pub(super) const LIMIT: usize = 64 * 1024;
 
-const HINT: &str = "the answer holds no usable keys; check what answers there";
+const SERVICE_HINT: &str =
+    "something else answers there: correct the endpoint, or mend what hands out the keys";
+pub(super) const PROCESS_HINT: &str = "let the program print JSON: `Version` 1, `AccessKeyId`, `SecretAccessKey`, and `SessionToken` and `Expiration` where there are";
 
-/// What the members are called.
+/// What the members are called, and what helps where they are not there.
 pub(super) struct Names {
     pub access_key: &'static str,
     pub secret_key: &'static str,
     pub token: &'static str,
     pub expiration: &'static str,
+    pub hint: &'static str,
 }
 
 /// Instance metadata and containers.
@@ -26,10 +29,12 @@ pub(super) const METADATA: Names = Names {
     secret_key: "SecretAccessKey",
     token: "Token",
     expiration: "Expiration",
+    hint: SERVICE_HINT,
 };
 
 pub(super) const PROCESS: Names = Names {
     token: "SessionToken",
+    hint: PROCESS_HINT,
     ..METADATA
 };
 
@@ -38,15 +43,18 @@ pub(super) const IOT: Names = Names {
     secret_key: "secretAccessKey",
     token: "sessionToken",
     expiration: "expiration",
+    hint: SERVICE_HINT,
 };
 
 /// The object that an answer is. Nothing of a wrong one is shown, since it may hold keys.
 pub(super) fn object(
     provider: &'static str,
     body: &[u8],
+    names: &Names,
 ) -> Result<Map<String, Value>, CredentialError> {
-    serde_json::from_slice(body)
-        .map_err(|_| CredentialError::misconfigured(provider, "the answer is no JSON object", HINT))
+    serde_json::from_slice(body).map_err(|_| {
+        CredentialError::misconfigured(provider, "the answer is no JSON object", names.hint)
+    })
 }
 
 /// The keys in `object`; token and expiration may be missing or null.
@@ -57,7 +65,11 @@ pub(super) fn keys(
     from: impl Into<String>,
 ) -> Result<Fetched, CredentialError> {
     let wrong = |name: &str, what: &str| {
-        CredentialError::misconfigured(provider, format!("`{name}` in the answer {what}"), HINT)
+        CredentialError::misconfigured(
+            provider,
+            format!("`{name}` in the answer {what}"),
+            names.hint,
+        )
     };
     let text = |name: &'static str| match object.get(name) {
         None | Some(Value::Null) => Ok(None),
@@ -102,7 +114,7 @@ mod tests {
 
     /// Access key, token and expiration, or the reason.
     fn check(names: &Names, body: &str, expected: &str) {
-        let got = object("test", body.as_bytes())
+        let got = object("test", body.as_bytes(), names)
             .and_then(|object| keys("test", &object, names, "test"))
             .map(|found| {
                 let token = found.keys.session_token;

@@ -52,7 +52,7 @@ fn ask(env: &Env<'_>, http: &Http, url: &str) -> Result<Fetched, CredentialError
     }
     keys(
         NAME,
-        &object(NAME, &answer.body)?,
+        &object(NAME, &answer.body, &METADATA)?,
         &METADATA,
         "the container's endpoint",
     )

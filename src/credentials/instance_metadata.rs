@@ -49,16 +49,22 @@ fn ask(http: &Http, origin: &str) -> Result<Fetched, CredentialError> {
     let url = format!("{origin}/latest/api/token");
     let ttl = [("x-aws-ec2-metadata-token-ttl-seconds", TOKEN_TTL)];
     let answer = http.send(Method::PUT, &url, &ttl, None)?;
-    let token = match text(&answer) {
-        Some(token) if answer.status == 200 => token.to_owned(),
-        _ => return Err(http.refused(&answer, V2_HINT)),
+    if answer.status != 200 {
+        return Err(http.refused(&answer, V2_HINT));
+    }
+    let Some(token) = text(&answer).map(str::to_owned) else {
+        return Err(CredentialError::misconfigured(
+            NAME,
+            "the answer is no token",
+            V2_HINT,
+        ));
     };
     let role = role(http, origin, &token)?;
     let answer = get(http, &format!("{origin}{ROLES}{role}"), &token)?;
     if answer.status != 200 {
         return Err(http.refused(&answer, ROLE_HINT));
     }
-    let object = object(NAME, &answer.body)?;
+    let object = object(NAME, &answer.body, &METADATA)?;
     match object.get("Code").and_then(|code| code.as_str()) {
         None | Some("Success") => keys(
             NAME,

@@ -55,7 +55,7 @@ fn ask(http: &Http, source: &IotSource) -> Result<Fetched, CredentialError> {
         return Err(http.refused_with(&answer, &message(&answer), hint));
     }
     let from = format!("AWS IoT (role alias `{}`)", source.role_alias);
-    match object(NAME, &answer.body)?.get("credentials") {
+    match object(NAME, &answer.body, &IOT)?.get("credentials") {
         Some(Value::Object(credentials)) => keys(NAME, credentials, &IOT, from),
         _ => Err(CredentialError::misconfigured(
             NAME,

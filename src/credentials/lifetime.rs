@@ -59,7 +59,12 @@ impl Lifetime {
         let left = left(expires, now);
         let since = |moment: Instant| monotonic.saturating_duration_since(moment);
         if left.is_zero() {
-            return if since(self.fetched) < TRUSTED {
+            let trusted = if self.whole.is_zero() {
+                TRUSTED
+            } else {
+                LATE_RETRY
+            };
+            return if since(self.fetched) < trusted {
                 Standing::Good
             } else {
                 Standing::Over
@@ -147,6 +152,8 @@ mod tests {
             (15, 0, None, 11.0, Good),
             (15, 0, None, 11.5, Refresh),
             (15, 0, None, 15.1, Over),
+            (1, 0, None, 0.9, Refresh),
+            (1, 0, Some(0.95), 1.01, Over),
             // Handed out as expired, or so it seems: S3 decides for a minute.
             (-5, 0, None, 0.5, Good),
             (-5, 0, None, 1.1, Over),

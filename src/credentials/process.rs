@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::event::PollFlags;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::answer::{LIMIT, PROCESS, keys, object};
+use super::answer::{LIMIT, PROCESS, PROCESS_HINT, keys, object};
 use super::{Context, CredentialError, Fetched};
 use crate::clock;
 use crate::config::model::ProcessSource;
@@ -22,19 +22,18 @@ const NAME: &str = "process";
 const PAUSE: Duration = Duration::from_millis(10);
 
 const RUN_HINT: &str = "give the program's absolute path, and let s3ferry's user run it";
-const OUTPUT_HINT: &str = "the program prints JSON: `Version` 1, `AccessKeyId`, `SecretAccessKey`, and `SessionToken` and `Expiration` where there are";
 
 pub(super) fn fetch(
     context: &Context<'_>,
     source: &ProcessSource,
 ) -> Result<Fetched, CredentialError> {
     let output = run(&context.network.signals, source)?;
-    let object = object(NAME, &output)?;
+    let object = object(NAME, &output, &PROCESS)?;
     if object.get("Version").and_then(|version| version.as_u64()) != Some(1) {
         return Err(CredentialError::misconfigured(
             NAME,
             "the output's `Version` is not 1",
-            OUTPUT_HINT,
+            PROCESS_HINT,
         ));
     }
     keys(NAME, &object, &PROCESS, "a process")
@@ -122,7 +121,7 @@ impl Trouble {
             Trouble::TooMuch => CredentialError::misconfigured(
                 NAME,
                 "the program printed more than 64 KiB and was killed",
-                OUTPUT_HINT,
+                PROCESS_HINT,
             ),
             Trouble::Stopped => CredentialError::stopped(NAME),
         }

@@ -10,6 +10,7 @@
 
 mod clock;
 mod configuration;
+mod credentials;
 mod faults;
 mod faults_of_answers;
 mod harness;

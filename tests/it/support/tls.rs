@@ -34,6 +34,15 @@ impl TlsFront {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], private)
             .unwrap();
+        TlsFront::with_config(upstream, config, certificate.pem())
+    }
+
+    /// With any other setting; `certificate` is what clients trust, in PEM.
+    pub fn with_config(
+        upstream: SocketAddr,
+        config: rustls::ServerConfig,
+        certificate: String,
+    ) -> TlsFront {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(Notify::new());
@@ -42,7 +51,7 @@ impl TlsFront {
         let spawned = thread.spawn(move || serve(listener, upstream, config, &stopped));
         TlsFront {
             address,
-            certificate: certificate.pem(),
+            certificate,
             stop,
             thread: Some(spawned.unwrap()),
         }

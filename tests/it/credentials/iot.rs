@@ -1,0 +1,272 @@
+//! AWS IoT Core's credential provider: a real TLS server that demands the device's certificate.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    SignatureAlgorithm,
+};
+use rustls::RootCertStore;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use serde_json::json;
+
+use super::*;
+use crate::support::server::S3Options;
+use crate::support::tls::TlsFront;
+
+struct Fleet {
+    authority: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Fleet {
+    fn new() -> Fleet {
+        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.not_before = rcgen::date_time_ymd(2024, 1, 1);
+        let authority =
+            CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
+        Fleet { authority }
+    }
+
+    fn signed(
+        &self,
+        purpose: ExtendedKeyUsagePurpose,
+        algorithm: &'static SignatureAlgorithm,
+    ) -> (rcgen::Certificate, KeyPair) {
+        let mut parameters = CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
+        parameters.extended_key_usages = vec![purpose];
+        parameters.not_before = rcgen::date_time_ymd(2024, 1, 1);
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        (parameters.signed_by(&key, &self.authority).unwrap(), key)
+    }
+
+    /// Lets nobody in without a certificate of this fleet.
+    fn endpoint(&self, service: &ScriptedServer) -> TlsFront {
+        let (certificate, key) = self.signed(
+            ExtendedKeyUsagePurpose::ServerAuth,
+            &rcgen::PKCS_ECDSA_P256_SHA256,
+        );
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.der().clone()).unwrap();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .unwrap();
+        let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![certificate.der().clone()], private)
+            .unwrap();
+        TlsFront::with_config(service.address(), config, self.authority.pem())
+    }
+
+    /// A device with a certificate of this fleet.
+    fn device(&self, server: &S3Server, front: &TlsFront) -> Agent {
+        self.device_with(server, front, &rcgen::PKCS_ECDSA_P256_SHA256)
+    }
+
+    fn device_with(
+        &self,
+        server: &S3Server,
+        front: &TlsFront,
+        algorithm: &'static SignatureAlgorithm,
+    ) -> Agent {
+        let mut agent = agent(server, json!(null));
+        let (certificate, key) = self.signed(ExtendedKeyUsagePurpose::ClientAuth, algorithm);
+        let file = |name: &str| agent.folder().join(name);
+        std::fs::write(file("device.crt"), certificate.pem()).unwrap();
+        std::fs::write(file("device.key"), key.serialize_pem()).unwrap();
+        std::fs::set_permissions(file("device.key"), std::fs::Permissions::from_mode(0o600))
+            .unwrap();
+        front.write_certificate(&file("ca.crt"));
+        let credentials = json!({
+            "provider": "iot", "endpoint": format!("https://{}", front.address()), "role_alias": "s3ferry=fleet",
+            "thing_name": "recorder-7", "certificate": file("device.crt"), "private_key": file("device.key"),
+            "ca_file": file("ca.crt"),
+        });
+        agent.config["jobs"][0]["credentials"] = credentials;
+        agent
+    }
+}
+
+fn credentials(expires: &str) -> String {
+    json!({ "credentials": {
+        "accessKeyId": ACCESS_KEY, "secretAccessKey": SECRET_KEY, "sessionToken": TOKEN, "expiration": expires,
+    } })
+    .to_string()
+}
+
+#[test]
+fn a_device_signs_with_the_keys_that_its_certificate_brings() {
+    let server = S3Server::start(S3Options::default());
+    let fleet = Fleet::new();
+    let service = ScriptedServer::start([text(200, &credentials(&in_seconds(3600))).for_ever()]);
+    let front = fleet.endpoint(&service);
+    for algorithm in [
+        &rcgen::PKCS_ECDSA_P256_SHA256,
+        &rcgen::PKCS_ECDSA_P384_SHA384,
+    ] {
+        let agent = fleet.device_with(&server, &front, algorithm);
+        assert_eq!(uploads("iot", &server, &agent).as_deref(), Some(TOKEN));
+        let line = checked(&agent);
+        assert!(
+            line.contains(
+                "from AWS IoT (role alias `s3ferry=fleet`), access key …key, good until 20"
+            ),
+            "{line}"
+        );
+    }
+    for seen in service.requests() {
+        assert_eq!(
+            (seen.method.as_str(), seen.target.as_str()),
+            ("GET", "/role-aliases/s3ferry%3Dfleet/credentials")
+        );
+        assert_eq!(seen.header("x-amzn-iot-thingname"), Some("recorder-7"));
+    }
+}
+
+#[test]
+fn a_device_without_a_certificate_of_the_fleet_is_let_nowhere() {
+    let server = S3Server::start(S3Options::default());
+    let (fleet, others) = (Fleet::new(), Fleet::new());
+    let service = ScriptedServer::start([text(200, &credentials(&in_seconds(3600))).for_ever()]);
+    let front = fleet.endpoint(&service);
+    let stranger = others.device(&server, &front);
+    is_refused(
+        "another fleet",
+        &server,
+        &stranger,
+        75,
+        &["AWS IoT: 127.0.0.1:"],
+    );
+    let impostor = others.endpoint(&service);
+    let mut agent = fleet.device(&server, &front);
+    agent.config["jobs"][0]["credentials"]["endpoint"] =
+        json!(format!("https://{}", impostor.address()));
+    is_refused("an impostor", &server, &agent, 75, &["CertificateRefused"]);
+    assert!(service.requests().is_empty());
+}
+
+#[test]
+fn a_private_key_that_cannot_be_used_is_told_with_what_to_do() {
+    let server = S3Server::start(S3Options::default());
+    let fleet = Fleet::new();
+    let service = ScriptedServer::start([]);
+    let front = fleet.endpoint(&service);
+    let agent = fleet.device(&server, &front);
+    let key = agent.folder().join("device.key");
+    let mode =
+        |mode| std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o640);
+    is_refused(
+        "open",
+        &server,
+        &agent,
+        77,
+        &["(mode 0640); run `chmod 600 "],
+    );
+    mode(0o600);
+    std::fs::write(&key, "hush-hush").unwrap();
+    is_refused(
+        "no key",
+        &server,
+        &agent,
+        77,
+        &["is not a private key in PEM"],
+    );
+    std::fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    is_refused(
+        "another's key",
+        &server,
+        &agent,
+        77,
+        &["is not the private key of the client certificate"],
+    );
+    std::fs::remove_file(&key).unwrap();
+    is_refused("none", &server, &agent, 77, &["cannot read `"]);
+    std::os::unix::fs::symlink("device.crt", &key).unwrap();
+    is_refused("a link", &server, &agent, 77, &["is a symbolic link"]);
+    assert!(service.requests().is_empty());
+}
+
+#[test]
+fn answers_that_bring_no_keys_are_told_with_what_to_do() {
+    let server = S3Server::start(S3Options::default());
+    let fleet = Fleet::new();
+    let message = |status, text_of: &str| text(status, &json!({ "message": text_of }).to_string());
+    let cases: Vec<(&str, Line, i32, &[&str])> = vec![
+        (
+            "no permission",
+            message(403, "Access Denied"),
+            77,
+            &["AWS IoT: HTTP 403: Access Denied"],
+        ),
+        (
+            "no alias",
+            message(404, "Role alias does not exist"),
+            77,
+            &["HTTP 404: Role alias does not exist"],
+        ),
+        (
+            "a bad request",
+            message(400, "Invalid\r\nthing"),
+            77,
+            &["HTTP 400: Invalid  thing"],
+        ),
+        (
+            "throttled",
+            message(429, "Too many"),
+            75,
+            &["HTTP 429: Too many", "NoCredentialsNow"],
+        ),
+        ("busy", text(500, "<html>"), 75, &["HTTP 500"]),
+        (
+            "a redirect",
+            Line::new(302, &[("Location", "https://127.0.0.1:9/")], ""),
+            77,
+            &["HTTP 302"],
+        ),
+        (
+            "no JSON",
+            text(200, "<html>hush-hush"),
+            77,
+            &["no JSON object"],
+        ),
+        (
+            "no credentials",
+            text(200, "{\"message\": \"hush-hush\"}"),
+            77,
+            &["the answer has no `credentials`"],
+        ),
+        (
+            "no object",
+            text(200, "{\"credentials\": \"hush-hush\"}"),
+            77,
+            &["the answer has no `credentials`"],
+        ),
+        (
+            "no keys",
+            text(200, "{\"credentials\": {}}"),
+            77,
+            &["`accessKeyId` in the answer is missing"],
+        ),
+        (
+            "no time",
+            text(200, &credentials("soon")),
+            77,
+            &["`expiration` in the answer is no time"],
+        ),
+        ("too long", too_long(), 75, &["AnswerTooLong"]),
+        ("no answer", Line::raw(""), 75, &["AWS IoT: 127.0.0.1:"]),
+    ];
+    for (name, line, code, words) in cases {
+        let service = ScriptedServer::start([line.for_ever()]);
+        let front = fleet.endpoint(&service);
+        is_refused(name, &server, &fleet.device(&server, &front), code, words);
+    }
+}
