@@ -8,9 +8,11 @@ use super::{Context, CredentialError, Env, ErrorKind, Fetched};
 use super::{container, environment, instance_metadata, shared_files, web_identity};
 use crate::config::model::{CredentialSource, ProfileSource, SystemdSource};
 
+type Ask = dyn Fn(&Context<'_>) -> Result<Fetched, CredentialError>;
+
 pub(super) fn fetch(context: &Context<'_>) -> Result<Fetched, CredentialError> {
     let mut tried = Vec::new();
-    let providers: [&dyn Fn(&Context<'_>) -> Result<Fetched, CredentialError>; 5] = [
+    let providers: [&Ask; 5] = [
         &|context| environment::fetch(context.env),
         &|context| {
             let source = web_identity::from_environment(context.env)?;

@@ -108,12 +108,15 @@ fn role(http: &Http, origin: &str, token: &str) -> Result<String, CredentialErro
 }
 
 fn get(http: &Http, url: &str, token: &str) -> Result<Answer, CredentialError> {
-    http.send(
-        Method::GET,
-        url,
-        &[("x-aws-ec2-metadata-token", token)],
-        None,
-    )
+    let headers = [("x-aws-ec2-metadata-token", token)];
+    let answer = http.send(Method::GET, url, &headers, None)?;
+    if answer.status == 401 {
+        return Err(CredentialError::temporary(
+            NAME,
+            "HTTP 401: the token is not taken",
+        ));
+    }
+    Ok(answer)
 }
 
 /// One line of visible ASCII.

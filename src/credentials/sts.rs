@@ -16,6 +16,7 @@ use super::{Context, CredentialError, Env, Fetched, Keys, variable};
 use crate::config::model::{AssumeRoleSource, RoleOptions, Secret, StsPlace};
 use crate::config::names::is_aws_region;
 use crate::config::url::http_origin;
+use crate::os::hostname;
 use crate::s3::answer::text_at;
 use crate::s3::skew;
 
@@ -63,7 +64,7 @@ pub(super) fn form(
     let name = options.session_name.clone();
     form.append_pair(
         "RoleSessionName",
-        &name.unwrap_or_else(|| session_name(&crate::pass::hostname())),
+        &name.unwrap_or_else(|| session_name(&hostname())),
     );
     if let Some(duration) = options.duration {
         form.append_pair("DurationSeconds", &duration.as_secs().to_string());
@@ -291,7 +292,8 @@ mod tests {
             ..StsPlace::default()
         };
         let sts = "AWS_ENDPOINT_URL_STS";
-        let cases: &[(StsPlace, &str, &[(&str, &str)], &str)] = &[
+        type Case<'a> = (StsPlace, &'a str, &'a [(&'a str, &'a str)], &'a str);
+        let cases: &[Case<'_>] = &[
             (
                 StsPlace::default(),
                 "eu-west-2",

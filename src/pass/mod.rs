@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::config::model::{IfExists, Job, TimeZone};
+use crate::os::hostname;
 use crate::os::signals::Signals;
 use crate::progress::Progress;
 use crate::record::keeper::Records;
@@ -393,12 +394,4 @@ pub fn destination_of(job: &Job) -> String {
 
 fn progress_of<'a>(env: &Env<'a>, job: &'a str, file: CurrentFile) -> Progress<'a> {
     Progress::new(env.status, job, env.on_terminal, file)
-}
-
-/// This machine's name, for `<hostname>`.
-pub fn hostname() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
 }

@@ -223,7 +223,7 @@ fn trouble_that_passes_is_tried_four_times_over() {
     let service = ScriptedServer::start([
         text(503, "").on("PUT", "token"),
         Line::raw("").on("PUT", "token"),
-        text(500, "").on("GET", "recorder"),
+        text(401, "").on("GET", "recorder"),
         token(),
         role_keys(text(200, &good_keys())),
         role("recorder"),

@@ -62,6 +62,7 @@ fn uploads(name: &str, server: &S3Server, agent: &Agent) -> Option<String> {
         holds_content(&server.object_path(BUCKET, "a"), 1000, 7),
         "{name}"
     );
+    assert!(output.max_threads <= 1, "{name}: {output:#?}");
     tells_no_secret(name, agent, &output);
     let requests = server.requests();
     let put = requests.iter().rev().find(|r| r.is_put_object()).unwrap();
