@@ -137,6 +137,10 @@ impl Read for RangeReader<'_> {
         if left == 0 || buffer.is_empty() {
             return Ok(0);
         }
+        // The transport sees a stop where it has to wait, which a fast link never makes it do.
+        if range.signals.stop_requested() {
+            return Err(range.end_with(Fault::Stopped));
+        }
         let mut wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
         if let Some(limiter) = range.limiter.borrow().as_ref() {
             wanted = wanted.min(limiter.largest_take());

@@ -90,6 +90,32 @@ fn term_ends_a_stalled_upload_over_tls() {
     }
 }
 
+/// The other way round: a link that takes everything at once never makes the program wait, where it
+/// would see TERM. Encrypting is slower than the link on an emulated processor, or on a slow one.
+#[test]
+fn term_ends_an_upload_that_nothing_holds_up() {
+    let server = S3Server::start(S3Options::default());
+    let front = TlsFront::start(server.address());
+    // Only to count what goes over the line.
+    let line = FaultProxy::start(front.address());
+    let agent = over_tls(&front, proxy_address(&line));
+    let size = 64 << 20;
+    let path = agent.write_file("large", 0, 1);
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_len(size).unwrap();
+    let mut running = agent.start();
+    let deadline = Instant::now() + SOON;
+    while line.bytes_to_server() < 1 << 20 {
+        assert!(Instant::now() < deadline, "{}", running.stderr());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait(SOON).code(), Some(0));
+    let sent = line.bytes_to_server();
+    assert!(sent < size, "{sent}");
+    assert!(agent.history().is_empty());
+}
+
 /// The headers are there and the body is not: another wait than the one for the headers.
 #[test]
 fn term_ends_a_wait_for_an_answers_body() {
