@@ -8,9 +8,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[allow(clippy::disallowed_methods, reason = "the build's own time is wanted")]
 fn main() {
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
-    // A file that is not there counts as changed, and a source package or a work tree has none.
-    if Path::new(".git/HEAD").exists() {
-        println!("cargo::rerun-if-changed=.git/HEAD");
+    // What ships names its commit. Elsewhere an older one is not worth a compilation for each.
+    // A file that is not there counts as changed, and a source package has none.
+    if std::env::var("PROFILE").is_ok_and(|profile| profile == "release")
+        && let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"])
+        && Path::new(&log).exists()
+    {
+        println!("cargo::rerun-if-changed={log}");
     }
     println!("cargo::rerun-if-changed=build.rs");
     let built_at = std::env::var("SOURCE_DATE_EPOCH")

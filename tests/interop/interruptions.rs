@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::agent::{Agent, SOON};
 use crate::support::proxy::{FaultProxy, Plan};
@@ -10,21 +10,34 @@ use crate::weed::Weed;
 
 const MIB: u64 = 1 << 20;
 
-/// Requests, signatures and answers around the bytes of a file.
-const OVERHEAD: u64 = 64 * 1024;
+/// Requests, signatures and answers around the bytes of a file, and TLS around these.
+const OVERHEAD: u64 = 128 * 1024;
 
 #[test]
 fn a_kill_in_a_multipart_upload_costs_less_than_one_part_again() {
     let Some(weed) = Weed::shared() else { return };
-    let bucket = weed.bucket("resume");
+    kill_and_go_on(weed, "resume", &weed.http(), json!(null));
+}
+
+#[test]
+fn a_kill_in_a_multipart_upload_over_tls_costs_less_than_one_part_again() {
+    let Some(weed) = Weed::shared() else { return };
+    let tls = json!({ "ca_file": weed.ca_file() });
+    kill_and_go_on(weed, "resume-tls", &weed.https(), tls);
+}
+
+fn kill_and_go_on(weed: &Weed, bucket: &str, endpoint: &str, tls: Value) {
+    let bucket = weed.bucket(bucket);
+    let (scheme, address) = endpoint.split_once("//").unwrap();
     // Only to count what goes over the line.
-    let line = FaultProxy::start(weed.http().trim_start_matches("http://").parse().unwrap());
+    let line = FaultProxy::start(address.parse().unwrap());
+    let endpoint = line.endpoint().replace("http:", scheme);
     let (size, part) = (32 * MIB + 1, 5 * MIB);
     let slowly = json!({
         "multipart_threshold": "8MiB", "part_size": "5MiB", "bandwidth_limit": "8MiB/s",
     });
-    let agent = Agent::with_endpoint(&line.endpoint())
-        .with_job(json!({ "bucket": bucket.name, "transfer": slowly }));
+    let agent = Agent::with_endpoint(&endpoint)
+        .with_job(json!({ "bucket": bucket.name, "transfer": slowly, "tls_options": tls }));
     let file = agent.write_file("large.bin", size, 1);
 
     let running = agent.start();
@@ -43,7 +56,7 @@ fn a_kill_in_a_multipart_upload_costs_less_than_one_part_again() {
     assert_eq!(agent.events_of("upload_resumed").len(), 1);
     assert_eq!(bucket.open_uploads(), 0);
     println!(
-        "resume after kill -9: {:.2} MiB of {:.2} MiB sent again, a part is {} MiB",
+        "resume after kill -9, {scheme} {:.2} MiB of {:.2} MiB sent again, a part is {} MiB",
         sent.saturating_sub(size) as f64 / MIB as f64,
         size as f64 / MIB as f64,
         part / MIB,

@@ -1,7 +1,8 @@
 //! Files go in, objects come out: what a pass does when nothing goes wrong.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::fs::File;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::json;
 
@@ -296,6 +297,26 @@ fn after_upload_the_file_is_kept_deleted_or_moved() {
     assert!(!path.exists());
     assert!(holds_content(&sent.join("moved"), 100, 2));
     assert_eq!(server.keys(BUCKET).len(), 2);
+}
+
+/// 2040-01-02 03:04:05 UTC: two years more than 32 bits of seconds can hold.
+#[test]
+fn a_date_after_2038_is_read_and_kept() {
+    let late = UNIX_EPOCH + Duration::from_secs(2_209_086_245);
+    let server = server();
+    // Another file system where there is one, so that the file is copied with its date.
+    let sent = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    let sent = sent.unwrap();
+    let agent = Agent::new(&server).with_job(json!({
+        "change_filename": "<modifyTime>_<filename>",
+        "after_upload": { "move_to": sent.path() },
+    }));
+    let path = agent.write_file("late", 100, 1);
+    let file = File::options().append(true).open(&path).unwrap();
+    file.set_modified(late).unwrap();
+    assert_eq!(keys_after_once(&agent, &server), ["20400102030405_late"]);
+    let moved = std::fs::metadata(sent.path().join("late")).unwrap();
+    assert_eq!(moved.modified().unwrap(), late);
 }
 
 #[test]

@@ -271,7 +271,7 @@ impl Agent {
             let path = self.folder().join(format!("{name}.{suffix}"));
             File::create(path).unwrap()
         };
-        let mut command = Command::new(binary());
+        let mut command = program();
         let (first, rest) = arguments.split_first().unwrap();
         command
             .arg(first)
@@ -303,6 +303,28 @@ impl Agent {
 pub fn binary() -> PathBuf {
     let chosen = std::env::var_os("S3FERRY_BIN").filter(|path| !path.is_empty());
     chosen.map_or_else(|| env!("CARGO_BIN_EXE_s3ferry").into(), PathBuf::from)
+}
+
+/// The program under test, before its arguments. `S3FERRY_RUNNER` is what runs a binary that is
+/// none of this machine's, with arguments of its own: `qemu-arm-static -cpu cortex-a7`.
+fn program() -> Command {
+    let runner = runner();
+    let mut words = runner.split_whitespace();
+    let Some(emulator) = words.next() else {
+        return Command::new(binary());
+    };
+    let mut command = Command::new(emulator);
+    command.args(words).arg(binary());
+    command
+}
+
+fn runner() -> String {
+    std::env::var("S3FERRY_RUNNER").unwrap_or_default()
+}
+
+/// Whether an emulator stands between the kernel and the program.
+pub fn is_emulated() -> bool {
+    !runner().trim().is_empty()
 }
 
 /// The whole lines of a rotating JSON Lines file, older files first; a line that is being

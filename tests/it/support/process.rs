@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::agent::is_emulated;
+
 /// In which `/proc/PID/stat` counts, on every Linux that there is a Rust for.
 const TICKS_A_SECOND: u32 = 100;
 
@@ -15,12 +17,15 @@ impl ProcessInfo {
         ProcessInfo { pid }
     }
 
-    /// Threads at this moment; `None` once it has ended.
+    /// Threads at this moment; `None` once it has ended. The thread that QEMU starts for itself
+    /// (`call_rcu`), soon after its start, is none of the program's.
     pub fn threads(&self) -> Option<u64> {
-        self.number("Threads:")
+        let threads = self.number("Threads:")?;
+        let emulators = u64::from(is_emulated() && threads > 1);
+        Some(threads - emulators)
     }
 
-    /// The most memory it ever had resident, in bytes.
+    /// The most memory it ever had resident, in bytes; with the emulator's, if there is one.
     pub fn peak_rss(&self) -> Option<u64> {
         Some(self.number("VmHWM:")? * 1024)
     }
