@@ -1,8 +1,8 @@
 #!/bin/bash
 # Static binaries for small Linux boxes: `cross/build.sh TARGET…`, or `cross/build.sh all`.
 #
-# Uses the Rust of rustup where it has the sources of the standard library or can get them, else
-# Debian's rustc-web; S3FERRY_CROSS_RUST=rustup or debian decides. Both build the standard library anew (for size, and for dates after 2038 on
+# Uses the Rust of rustup from 1.96 on, where it has the sources of the standard library or can get
+# them, else Debian's rustc-web; S3FERRY_CROSS_RUST=rustup or debian decides. Both build the standard library anew (for size, and for dates after 2038 on
 # 32 bits), and zig is the C compiler, the linker and the musl. See cross/README.md.
 #
 # `--symbols` first: leaves target/cross/symbols/TARGET/release/s3ferry with its symbols instead, for
@@ -56,9 +56,13 @@ install_missing() {
         -o DPkg::Lock::Timeout=300 "${missing[@]}" >/dev/null
 }
 
+# Whether RUSTC has the sources of its standard library, and these a libc that knows 64-bit time_t on
+# 32-bit musl: 0.2.183 or later, which comes with Rust 1.96.
 standard_library_of() {
-    local sysroot
-    sysroot=$("$1" --print sysroot 2>/dev/null) && [ -d "$sysroot/lib/rustlib/src/rust/library/std" ]
+    local library version
+    library=$("$1" --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library &&
+        version=$(sed -n '/^name = "libc"$/{n;s/version = "\(.*\)"/\1/p}' "$library/Cargo.lock" 2>/dev/null) &&
+        [ -n "$version" ] && printf '%s\n' 0.2.183 "$version" | sort --version-sort --check=silent
 }
 
 # Sets RUSTC and CARGO, where rustup has them with the sources. The targets themselves, which are
@@ -78,7 +82,7 @@ debians() {
 
 choose_rust() {
     case ${S3FERRY_CROSS_RUST:-any} in
-        rustup) rustups || fail 'rustup has no Rust here with its sources: rustup component add rust-src' ;;
+        rustup) rustups || fail 'rustup has no Rust 1.96 or later with rust-src here' ;;
         debian) debians ;;
         any) rustups || debians ;;
         *) fail "S3FERRY_CROSS_RUST is rustup or debian, not $S3FERRY_CROSS_RUST" ;;
@@ -94,7 +98,7 @@ prepare() {
     python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
     install_missing
     standard_library_of "$RUSTC" ||
-        fail "$RUSTC has no sources of the standard library: rustup component add rust-src"
+        fail "$RUSTC has no sources of the standard library, or they are older than Rust 1.96"
     if ! [ -x "$tools/bin/cargo-zigbuild" ]; then
         rm -rf "$tools"
         python3 -m venv "$tools"
