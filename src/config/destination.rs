@@ -1,9 +1,10 @@
 //! Where a job's bucket is reached: the seed's one host that says everything, or
 //! bucket, region and endpoint apart.
 
+use super::aws::{self, AccessPoint, EndpointOptions};
 use super::fields::{Field, Reported};
-use super::host::{self, DEFAULT_REGION, Host};
-use super::model::{Addressing, Destination};
+use super::host::{self, Host};
+use super::model::{Addressing, Destination, RegionRule};
 use super::names::{self, Store};
 use super::secrets::{Kind, Text};
 use super::section::Section;
@@ -22,6 +23,7 @@ struct Keys<'a> {
     tls: Option<bool>,
     /// `None` is `auto`.
     addressing: Option<(Field<'a>, Addressing)>,
+    options: EndpointOptions,
 }
 
 /// What the keys come to; only the addressing is still open.
@@ -35,6 +37,9 @@ struct Target {
     host: String,
     port: u16,
     base_path: String,
+    region_rule: RegionRule,
+    /// The host takes no path style.
+    virtual_only: bool,
 }
 
 pub(super) fn read(job: &Section<'_>) -> Result<Destination, Reported> {
@@ -47,7 +52,7 @@ pub(super) fn read(job: &Section<'_>) -> Result<Destination, Reported> {
         (None, Some((field, text))) => from_endpoint(job, &keys, field, text)?,
         (None, None) => from_bucket_and_region(job, &keys)?,
     };
-    let addressing = addressing(&keys, &place)?;
+    let addressing = addressing(job, &keys, &place)?;
     Ok(Destination {
         bucket: place.bucket,
         region: place.region,
@@ -56,6 +61,7 @@ pub(super) fn read(job: &Section<'_>) -> Result<Destination, Reported> {
         port: place.port,
         base_path: place.base_path,
         addressing,
+        region_rule: place.region_rule,
     })
 }
 
@@ -77,6 +83,7 @@ fn read_keys<'a>(job: &Section<'a>) -> Result<Keys<'a>, Reported> {
         Ok(known[field.choice(&["auto", "path", "virtual"])?])
     });
     let addressing = addressing.map(|wanted| job.get("addressing").zip(wanted));
+    let options = aws::endpoint_options(job);
     Ok(Keys {
         host: host?,
         bucket: bucket?,
@@ -85,6 +92,7 @@ fn read_keys<'a>(job: &Section<'a>) -> Result<Keys<'a>, Reported> {
         port: port?.map(|port| port as u16),
         tls: tls?,
         addressing: addressing?,
+        options: options?,
     })
 }
 
@@ -134,6 +142,8 @@ fn from_host(keys: &Keys<'_>, field: &Field<'_>, text: &Text) -> Result<Target, 
         host: parts.service,
         port: keys.port.unwrap_or(usual_port(tls)),
         base_path: String::new(),
+        region_rule: parts.region_rule,
+        virtual_only: parts.virtual_only,
     })
 }
 
@@ -166,8 +176,9 @@ fn from_endpoint(
             let cause = "names a bucket; write it as `host`, or leave the bucket out";
             return Err(blame(field, text, cause));
         }
-        (Store::Aws, None) => {}
-        (Store::Other, _) => {
+        (_, None) => {}
+        // It only looks as if it held a bucket.
+        (Store::Other, Some(_)) => {
             parts.region = None;
             parts.service = url.host.to_ascii_lowercase();
         }
@@ -184,6 +195,8 @@ fn from_endpoint(
         host: parts.service,
         port,
         base_path,
+        region_rule: parts.region_rule,
+        virtual_only: parts.virtual_only,
     })
 }
 
@@ -195,27 +208,72 @@ fn from_bucket_and_region(job: &Section<'_>, keys: &Keys<'_>) -> Result<Target, 
             "write `<bucket>.s3.<region>.amazonaws.com`, or give `bucket` with `region` or `endpoint`",
         ));
     }
+    if let Some((field, text)) = &keys.bucket
+        && let Some(point) = aws::access_point(&text.value)
+    {
+        let point = point.map_err(|cause| blame(field, text, cause))?;
+        return from_access_point(job, keys, point);
+    }
     let bucket = given_bucket(job, keys, Store::Aws);
     let region = match &keys.region {
         None => Err(job.missing("region", "name the bucket's region, or give `endpoint`")),
         Some((field, text)) => check_region(field, text, Store::Aws),
     };
     let (bucket, region) = (bucket?, region?);
-    let domain = if region.starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
-    };
+    let host = keys.options.host(&region).map_err(|cause| {
+        job.problem_of("endpoint_options", format!("the region `{region}` {cause}"))
+    })?;
     let tls = keys.tls.unwrap_or(true);
     Ok(Target {
         bucket,
         bucket_in_host: false,
-        host: format!("s3.{region}.{domain}"),
+        host,
         region,
         store: Store::Aws,
         tls,
         port: keys.port.unwrap_or(usual_port(tls)),
         base_path: String::new(),
+        region_rule: if keys.options.accelerate {
+            RegionRule::Signed
+        } else {
+            RegionRule::Derived(keys.options.form)
+        },
+        virtual_only: keys.options.accelerate,
+    })
+}
+
+/// `bucket` is the ARN of an access point, which names its region.
+fn from_access_point(
+    job: &Section<'_>,
+    keys: &Keys<'_>,
+    point: AccessPoint,
+) -> Result<Target, Reported> {
+    if let Some((field, text)) = &keys.region
+        && text.value != point.region
+    {
+        let cause = "is not the region that the ARN names; leave it out";
+        return Err(blame(field, text, cause));
+    }
+    if keys.options.accelerate {
+        let cause = "`accelerate` is not for access points; leave it out";
+        return Err(job.problem_of("endpoint_options", cause.to_string()));
+    }
+    keys.options.host(&point.region).map_err(|cause| {
+        let cause = format!("the region `{}` {cause}", point.region);
+        job.problem_of("endpoint_options", cause)
+    })?;
+    let tls = keys.tls.unwrap_or(true);
+    Ok(Target {
+        host: point.host(keys.options.form),
+        bucket: point.bucket,
+        bucket_in_host: true,
+        region: point.region,
+        store: Store::Aws,
+        tls,
+        port: keys.port.unwrap_or(usual_port(tls)),
+        base_path: String::new(),
+        region_rule: RegionRule::Fixed,
+        virtual_only: true,
     })
 }
 
@@ -247,7 +305,7 @@ fn check_region(field: &Field<'_>, text: &Text, store: Store) -> Result<String, 
 /// The host's region, which the given one must not contradict.
 fn region(keys: &Keys<'_>, host: &Host) -> Result<String, Reported> {
     let Some((field, text)) = &keys.region else {
-        let named = host.region.as_deref().unwrap_or(DEFAULT_REGION);
+        let named = host.region.as_deref().unwrap_or(host.usual_region);
         return Ok(named.to_string());
     };
     let given = check_region(field, text, host.store)?;
@@ -284,12 +342,20 @@ fn base_path(path: &str) -> Result<String, &'static str> {
     }
 }
 
-fn addressing(keys: &Keys<'_>, place: &Target) -> Result<Addressing, Reported> {
+fn addressing(job: &Section<'_>, keys: &Keys<'_>, place: &Target) -> Result<Addressing, Reported> {
     let obstacle = virtual_host_obstacle(place);
     match (&keys.addressing, obstacle) {
         (Some((field, Addressing::VirtualHost)), Some(cause)) => {
             Err(field.problem(format!("`virtual` {cause}; use `path`")))
         }
+        (Some((field, Addressing::Path)), _) if place.virtual_only => {
+            Err(field
+                .problem("`path` does not work with access points and acceleration; use `auto`"))
+        }
+        (None, Some(cause)) if place.virtual_only => Err(job.problem_of(
+            "bucket",
+            format!("has to be a part of the host, but that {cause}; use a plain host of S3"),
+        )),
         (Some((_, wanted)), _) => Ok(*wanted),
         (None, obstacle) => {
             let usual = place.bucket_in_host || place.store == Store::Aws;

@@ -1,23 +1,16 @@
 //! What a host says about bucket and region: `<bucket>.s3.<region>.amazonaws.com`
 //! and its relatives.
 
+use super::aws::{DOMAINS, domain};
+use super::model::{HostForm, RegionRule};
 use super::names::{self, Store};
-use super::wording::unavailable;
+use super::wording::{quoted, unavailable};
 
-const AWS_SUFFIXES: &[&str] = &[".amazonaws.com.cn", ".amazonaws.com"];
-
-/// Where an AWS host names no region, this one is meant.
+/// Where an AWS host names no region, this one is meant, mostly.
 pub(super) const DEFAULT_REGION: &str = "us-east-1";
 
 /// Names of AWS that look like a region and are another kind of service.
-const OTHER_SERVICES: &[&str] = &[
-    "accelerate",
-    "accesspoint",
-    "control",
-    "object-lambda",
-    "outposts",
-    "website",
-];
+const OTHER_SERVICES: &[&str] = &["control", "global", "object-lambda", "outposts", "website"];
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Host {
@@ -25,49 +18,74 @@ pub(super) struct Host {
     pub bucket: Option<String>,
     /// `None`: the host does not name it.
     pub region: Option<String>,
+    /// What is meant where it does not.
+    pub usual_region: &'static str,
     /// The host without the bucket, in lower case.
     pub service: String,
     pub store: Store,
+    pub region_rule: RegionRule,
+    /// The bucket has to be a part of the host: access points, acceleration.
+    pub virtual_only: bool,
 }
 
 /// Takes a host apart that [`names::check_host`] has passed. Errors are sentences
 /// about the host's form.
 pub(super) fn understand(host: &str) -> Result<Host, String> {
     let lower = host.to_ascii_lowercase();
-    let aws = AWS_SUFFIXES
-        .iter()
-        .find_map(|suffix| lower.strip_suffix(suffix));
+    let aws = DOMAINS.iter().find_map(|(suffix, usual_region)| {
+        let head = lower.strip_suffix(suffix)?.strip_suffix('.')?;
+        Some((head, *suffix, *usual_region))
+    });
     match aws {
-        // A VPC's endpoint looks like a bucket's host, but names none.
-        Some(head) if head.ends_with(".vpce") => Ok(unshaped(lower)),
-        Some(head) => on_aws(host, &lower, head),
+        Some((head, suffix, usual_region)) => on_aws(host, &lower, head, suffix, usual_region),
         None => Ok(elsewhere(host, lower)),
     }
 }
 
 /// `head` is what stands in front of the suffix.
-fn on_aws(host: &str, lower: &str, head: &str) -> Result<Host, String> {
+fn on_aws(
+    host: &str,
+    lower: &str,
+    head: &str,
+    suffix: &str,
+    usual_region: &'static str,
+) -> Result<Host, String> {
+    // A VPC's endpoint looks like a bucket's host, but names none.
+    if let Some(region) = head.strip_suffix(".vpce") {
+        let region = region
+            .rsplit_once(".s3.")
+            .map(|(_, region)| region.to_owned());
+        return Ok(Host {
+            region: region.filter(|region| names::is_aws_region(region)),
+            ..unshaped(lower.to_string())
+        });
+    }
     let Some(start) = service_start(head) else {
         return Ok(unshaped(lower.to_string()));
     };
-    let region = match region_of(&head[start + "s3".len()..]) {
-        Ok(region) => region,
-        Err(what) => {
-            return Err(unavailable(
-                what,
-                "use `<bucket>.s3.<region>.amazonaws.com`",
-            ));
-        }
-    };
-    if let Some(region) = region {
+    let service = service_of(&head[start + "s3".len()..])
+        .map_err(|what| unavailable(what, "use `<bucket>.s3.<region>.amazonaws.com`"))?;
+    if let Some(region) = service.region {
         names::check_region(region, Store::Aws)
-            .map_err(|cause| format!("{} {cause}", super::wording::quoted(region)))?;
+            .map_err(|cause| format!("{} {cause}", quoted(region)))?;
+        if domain(region) != suffix {
+            let right = domain(region);
+            let region = quoted(region);
+            return Err(format!("{region} is in `{right}`; end the host with that"));
+        }
     }
     Ok(Host {
         bucket: start.checked_sub(1).map(|dot| host[..dot].to_string()),
-        region: region.map(str::to_string),
+        region: service.region.map(str::to_string),
+        usual_region,
         service: lower[start..].to_string(),
         store: Store::Aws,
+        region_rule: match service.kind {
+            _ if service.region.is_some() => RegionRule::Fixed,
+            Kind::Buckets => RegionRule::Derived(service.form),
+            Kind::Accelerate | Kind::AccessPoints => RegionRule::Signed,
+        },
+        virtual_only: service.kind != Kind::Buckets,
     })
 }
 
@@ -77,7 +95,7 @@ fn service_start(head: &str) -> Option<usize> {
     let mut end = head.len();
     for label in head.rsplit('.') {
         let start = end - label.len();
-        if label == "s3" || label.starts_with("s3-") {
+        if label == "s3" || label.starts_with("s3-") || label.starts_with("s3express-") {
             return Some(start);
         }
         end = start.saturating_sub(1);
@@ -85,18 +103,50 @@ fn service_start(head: &str) -> Option<usize> {
     None
 }
 
-/// The region in what follows `s3`, or the name of a service that is another one.
-fn region_of(tail: &str) -> Result<Option<&str>, &'static str> {
-    let tail = tail.strip_prefix("-fips").unwrap_or(tail);
-    let tail = tail.strip_prefix(".dualstack").unwrap_or(tail);
-    let Some(region) = tail.get(1..) else {
-        return Ok(None);
-    };
-    match OTHER_SERVICES.iter().find(|name| region.starts_with(*name)) {
-        Some(other) => Err(other),
-        None if region == "external-1" => Ok(None),
-        None => Ok(Some(region)),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Buckets,
+    Accelerate,
+    AccessPoints,
+}
+
+struct Service<'a> {
+    kind: Kind,
+    form: HostForm,
+    region: Option<&'a str>,
+}
+
+/// What follows `s3`, or the name of a service that takes no objects this way.
+fn service_of(tail: &str) -> Result<Service<'_>, &'static str> {
+    if tail.starts_with("express-") {
+        return Err("s3express");
     }
+    let (kind, tail) = if let Some(tail) = tail.strip_prefix("-accelerate") {
+        (Kind::Accelerate, tail)
+    } else if let Some(tail) = tail.strip_prefix("-accesspoint") {
+        (Kind::AccessPoints, tail)
+    } else {
+        (Kind::Buckets, tail)
+    };
+    let without_fips = tail.strip_prefix("-fips");
+    let tail = without_fips.unwrap_or(tail);
+    let dual = tail.strip_prefix(".dualstack");
+    let form = HostForm {
+        dual_stack: dual.is_some(),
+        fips: without_fips.is_some(),
+    };
+    let named = dual.unwrap_or(tail).get(1..);
+    let region = match named {
+        None | Some("external-1") => None,
+        Some(region) => {
+            let other = OTHER_SERVICES.iter().find(|name| region.starts_with(*name));
+            match other {
+                Some(other) => return Err(other),
+                None => Some(region),
+            }
+        }
+    };
+    Ok(Service { kind, form, region })
 }
 
 /// Other stores: `<bucket>.s3.<region>.<anything>`, or any host.
@@ -112,8 +162,7 @@ fn elsewhere(host: &str, lower: String) -> Host {
         Some((dot, region)) => Host {
             bucket: Some(host[..dot].to_string()),
             region: Some(region),
-            service: lower[dot + 1..].to_string(),
-            store: Store::Other,
+            ..unshaped(lower[dot + 1..].to_string())
         },
     }
 }
@@ -122,8 +171,11 @@ fn unshaped(service: String) -> Host {
     Host {
         bucket: None,
         region: None,
+        usual_region: DEFAULT_REGION,
         service,
         store: Store::Other,
+        region_rule: RegionRule::Fixed,
+        virtual_only: false,
     }
 }
 
@@ -208,7 +260,35 @@ mod tests {
             ),
             (
                 "mybucket.s3-accelerate.amazonaws.com",
-                "`accelerate` is not available in this version of s3ferry; use `<bucket>.s3.<region>.amazonaws.com`",
+                "mybucket - s3-accelerate.amazonaws.com Aws",
+            ),
+            (
+                "mybucket.s3-accelerate.dualstack.amazonaws.com",
+                "mybucket - s3-accelerate.dualstack.amazonaws.com Aws",
+            ),
+            (
+                "reports-123456789012.s3-accesspoint.eu-west-2.amazonaws.com",
+                "reports-123456789012 eu-west-2 s3-accesspoint.eu-west-2.amazonaws.com Aws",
+            ),
+            (
+                "reports-123456789012.s3-accesspoint-fips.dualstack.us-east-1.amazonaws.com",
+                "reports-123456789012 us-east-1 s3-accesspoint-fips.dualstack.us-east-1.amazonaws.com Aws",
+            ),
+            (
+                "alias.accesspoint.s3-global.amazonaws.com",
+                "`global` is not available in this version of s3ferry; use `<bucket>.s3.<region>.amazonaws.com`",
+            ),
+            (
+                "logs--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com",
+                "`s3express` is not available in this version of s3ferry; use `<bucket>.s3.<region>.amazonaws.com`",
+            ),
+            (
+                "mybucket.s3.cn-north-1.amazonaws.com",
+                "`cn-north-1` is in `amazonaws.com.cn`; end the host with that",
+            ),
+            (
+                "mybucket.s3.eusc-de-east-1.amazonaws.eu",
+                "mybucket eusc-de-east-1 s3.eusc-de-east-1.amazonaws.eu Aws",
             ),
             (
                 "mybucket.s3-website.eu-central-1.amazonaws.com",
@@ -216,7 +296,7 @@ mod tests {
             ),
             (
                 "bucket.vpce-1a.s3.us-east-1.vpce.amazonaws.com",
-                "- - bucket.vpce-1a.s3.us-east-1.vpce.amazonaws.com Other",
+                "- us-east-1 bucket.vpce-1a.s3.us-east-1.vpce.amazonaws.com Other",
             ),
             ("mybucket.amazonaws.com", "- - mybucket.amazonaws.com Other"),
         ];

@@ -26,6 +26,7 @@ pub(super) const JOB_KEYS: &[&str] = &[
     "region",
     "endpoint",
     "addressing",
+    "endpoint_options",
     "prefix",
     "source_path",
     "recursive",
@@ -50,7 +51,12 @@ pub(super) const JOB_KEYS: &[&str] = &[
 
 pub(super) const AFTER_UPLOAD_KEYS: &[&str] = &["move_to"];
 
-pub(super) const TLS_KEYS: &[&str] = &["ca_file", "client_certificate", "client_key"];
+pub(super) const TLS_KEYS: &[&str] = &[
+    "ca_file",
+    "built_in_roots",
+    "client_certificate",
+    "client_key",
+];
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(3600);
 const DEFAULT_SETTLE: Duration = Duration::from_secs(10);
@@ -250,9 +256,15 @@ fn tls_options(field: &Field<'_>, tls: Option<bool>) -> Result<TlsOptions, Repor
     let section = field.section(&[TLS_KEYS])?;
     let path = |key| section.optional(key, Field::absolute_path);
     let ca_file = path("ca_file");
+    let built_in_roots = section.optional("built_in_roots", Field::boolean);
     let client_certificate = path("client_certificate");
     let client_key = path("client_key");
-    let (ca_file, client_certificate, client_key) = (ca_file?, client_certificate?, client_key?);
+    let (ca_file, built_in_roots) = (ca_file?, built_in_roots?);
+    let (client_certificate, client_key) = (client_certificate?, client_key?);
+    if built_in_roots == Some(false) && ca_file.is_none() {
+        let cause = "`false` leaves no CA to trust; give `ca_file`, or leave it out";
+        return Err(section.problem_of("built_in_roots", cause.to_string()));
+    }
     for (key, given, other) in [
         (
             "client_key",
@@ -275,6 +287,7 @@ fn tls_options(field: &Field<'_>, tls: Option<bool>) -> Result<TlsOptions, Repor
     }
     Ok(TlsOptions {
         ca_file,
+        built_in_roots,
         client_certificate,
         client_key,
     })

@@ -7,6 +7,7 @@
 //! machine that it runs on, but for the secrets and ids that stand elsewhere;
 //! [`validate_folders`] looks at the disk.
 
+mod aws;
 mod credentials;
 mod customer_key;
 mod destination;
@@ -33,6 +34,8 @@ mod wording;
 pub use folders::{FolderProblem, validate_folders};
 pub use model::*;
 pub use problem::{ConfigError, Problem};
+pub use proxy::parse as parse_proxy;
+pub(crate) use secrets::owner_only;
 
 use std::path::Path;
 

@@ -10,6 +10,10 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+mod network;
+
+pub use network::*;
+
 use crate::naming::Template;
 use crate::source::filter::Filter;
 
@@ -116,36 +120,6 @@ pub struct Job {
     pub transfer: TransferOptions,
 }
 
-/// Where a bucket is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destination {
-    pub bucket: String,
-    pub region: String,
-    pub tls: bool,
-    /// The service's host, without the bucket: `s3.eu-west-2.amazonaws.com`.
-    pub host: String,
-    pub port: u16,
-    /// `/storage/v1`, or empty: what stands between the host and the bucket.
-    pub base_path: String,
-    pub addressing: Addressing,
-}
-
-impl Destination {
-    /// Whether it is Amazon's own S3, in any of its partitions and by any of its names.
-    pub fn is_aws(&self) -> bool {
-        [".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu"]
-            .iter()
-            .any(|domain| self.host.ends_with(domain))
-    }
-}
-
-/// Never `auto`: that has been decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Addressing {
-    Path,
-    VirtualHost,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     Oldest,
@@ -188,24 +162,6 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
     }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProxyChoice {
-    /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
-    Environment,
-    Bypass,
-    /// `http://user:pass@host:port`; a secret, for the password in it.
-    Url(Secret),
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TlsOptions {
-    /// Trusted instead of the built-in roots.
-    pub ca_file: Option<PathBuf>,
-    /// Both or neither.
-    pub client_certificate: Option<PathBuf>,
-    pub client_key: Option<PathBuf>,
 }
 
 /// What every object gets.

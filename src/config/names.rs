@@ -31,6 +31,10 @@ pub(super) fn check_bucket(name: &str, store: Store) -> Result<(), &'static str>
         Err("is not a bucket's name; two dots never stand side by side")
     } else if name.parse::<Ipv4Addr>().is_ok() {
         Err("is an IP address; name the bucket")
+    } else if store == Store::Aws && name.ends_with("--x-s3") {
+        Err(
+            "is a directory bucket of S3 Express, which s3ferry does not speak to; use a general purpose bucket",
+        )
     } else {
         Ok(())
     }
@@ -172,6 +176,8 @@ mod tests {
             ("bucket.", Store::Aws, "begins"),
             ("my..bucket", Store::Aws, "two dots"),
             ("192.168.0.1", Store::Other, "IP address"),
+            ("point-a1b2c3d4metadata-s3alias", Store::Aws, ""),
+            ("logs--use1-az4--x-s3", Store::Aws, "directory bucket"),
         ];
         for (name, store, wrong) in cases {
             check(name, check_bucket(name, store), wrong);

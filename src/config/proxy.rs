@@ -1,13 +1,25 @@
 //! The way to the network: `proxy`, and the seed's `device_address`.
 
+use percent_encoding::percent_decode_str;
+
 use super::fields::{Field, Reported};
-use super::model::{ProxyChoice, Secret};
+use super::model::{ProxyChoice, ProxyLogin, ProxyProtocol, ProxyServer, Secret};
 use super::secrets::Kind;
 use super::section::Section;
 use super::url;
-use super::wording::{nearest, quoted, unavailable};
+use super::wording::{nearest, quoted};
 
 const WORDS: &[&str] = &["environment", "bypass"];
+
+const PROTOCOLS: &[ProxyProtocol] = &[
+    ProxyProtocol::Http,
+    ProxyProtocol::Https,
+    ProxyProtocol::Socks5,
+    ProxyProtocol::Socks5h,
+];
+
+/// The longest user and the longest password that SOCKS5 can carry (RFC 1929), in bytes.
+const LOGIN_LIMIT: usize = 255;
 
 pub(super) fn read(job: &Section<'_>) -> Result<ProxyChoice, Reported> {
     let proxy = job.optional("proxy", proxy);
@@ -50,33 +62,64 @@ fn proxy(field: &Field<'_>) -> Result<ProxyChoice, Reported> {
         };
         return Err(field.problem(format!("this is no proxy; {cure}")));
     }
-    let url = url::split(&text.value)
-        .map_err(|cause| field.problem(format!("the proxy's URL {cause}")))?;
-    check_scheme(field, &url.scheme)?;
-    if !matches!(url.path, "" | "/") {
-        return Err(field.problem("the proxy's URL has a path; leave it out"));
-    }
-    if !url.user.is_none_or(is_user) {
-        return Err(field.problem(
-            "the user or password in the proxy's URL has a character that is not allowed there; percent-encode it, like `%40` for `@`",
-        ));
-    }
-    if url.user.is_some_and(|user| user.contains(':')) && field.as_text().is_some() {
+    let server =
+        parse(&text.value).map_err(|cause| field.problem(format!("the proxy's URL {cause}")))?;
+    let has_password = server
+        .login
+        .as_ref()
+        .is_some_and(|login| !login.password.expose().is_empty());
+    if has_password && field.as_text().is_some() {
         field.is_written_secret();
     }
-    Ok(ProxyChoice::Url(Secret::new(text.value)))
+    Ok(ProxyChoice::Server(server))
 }
 
-fn check_scheme(field: &Field<'_>, scheme: &str) -> Result<(), Reported> {
-    let known = ["https", "socks4", "socks4a", "socks5", "socks5h", "socks"];
-    match known.iter().find(|name| **name == scheme) {
-        _ if scheme == "http" => Ok(()),
-        Some(name) => Err(field.problem(unavailable(
-            &format!("{name}://…"),
-            "use `http://host:port`, `environment` or `bypass`",
-        ))),
-        None => Err(field.problem("the proxy's URL has an unknown scheme; use `http://`")),
+/// The proxy that a URL names. Errors are the cause and the cure, without the URL and what may be
+/// secret in it.
+pub fn parse(text: &str) -> Result<ProxyServer, &'static str> {
+    let url = url::split(text)?;
+    let protocol = PROTOCOLS
+        .iter()
+        .find(|known| known.scheme() == url.scheme)
+        .ok_or(match url.scheme.as_str() {
+            "socks" | "socks4" | "socks4a" => {
+                "asks for SOCKS4, which knows no password and no IPv6; use `socks5h://`"
+            }
+            _ => "has an unknown scheme; use `http://`, `https://`, `socks5h://` or `socks5://`",
+        })?;
+    if !matches!(url.path, "" | "/") {
+        return Err("has a path; leave it out");
     }
+    Ok(ProxyServer {
+        protocol: *protocol,
+        host: url.host.to_ascii_lowercase(),
+        port: url.port.unwrap_or(protocol.usual_port()),
+        login: url.user.map(login).transpose()?,
+    })
+}
+
+/// `user` or `user:password`, percent-encoded.
+fn login(text: &str) -> Result<ProxyLogin, &'static str> {
+    if !is_user(text) {
+        return Err(
+            "has a character in its user or password that is not allowed there; percent-encode it, like `%40` for `@`",
+        );
+    }
+    let (user, password) = text.split_once(':').unwrap_or((text, ""));
+    let decoded = |part| {
+        let text = percent_decode_str(part).decode_utf8().ok()?.into_owned();
+        (text.len() <= LOGIN_LIMIT && !text.chars().any(char::is_control)).then_some(text)
+    };
+    let wrong = "has a user or a password with control characters, bytes that are no UTF-8, or more than 255 bytes; correct it";
+    let user = decoded(user).ok_or(wrong)?;
+    // It ends the user where HTTP's proxies read both (RFC 7617).
+    if user.contains(':') {
+        return Err("has a `:` in its user, which no proxy understands; correct it");
+    }
+    Ok(ProxyLogin {
+        user,
+        password: Secret::new(decoded(password).ok_or(wrong)?),
+    })
 }
 
 /// What RFC 3986 allows between `//` and `@`.

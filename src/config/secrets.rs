@@ -179,6 +179,8 @@ fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String, String> {
     Ok(value)
 }
 
+/// Refuses a secret's file that others may read, with the command that mends it.
+///
 /// systemd hands credentials to a service with 0440, in a folder of the service's own.
 pub(crate) fn owner_only(
     path: &Path,

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod deliverables;
+mod destinations;
 mod disk;
 mod jobs;
 mod objects;
@@ -219,6 +220,7 @@ fn a_secret_is_in_no_message_and_in_no_debug_output() {
     let right = [
         "\"access_key\": \"AK\", \"secret_key\": \"hunter2\", \"session_token\": \"hunter2\"",
         "\"proxy\": \"http://u:hunter2@proxy:3128\"",
+        "\"proxy\": \"socks5://u:hunter2@proxy:1080\"",
         "\"access_key\": \"AK\", \"secret_key\": {\"env\": \"SECRET\"}",
     ];
     for fields in right {
@@ -239,7 +241,8 @@ fn a_secret_is_in_no_message_and_in_no_debug_output() {
         "\"access_key\": \"A\", \"secret_kye\": \"hunter2\"",
         "\"credentials\": \"A:hunter2\"",
         "\"proxy\": \"hunter2\"",
-        "\"proxy\": \"socks5://u:hunter2@proxy:1080\"",
+        "\"proxy\": \"socks4://u:hunter2@proxy:1080\"",
+        "\"proxy\": \"http://u:hunter2%0a@proxy\"",
         "\"proxy\": \"http://u:hunter2@proxy:99999\"",
         "\"proxy\": \"ftp://u:hunter2@proxy\"",
         "\"proxy\": \"http://u:hunter2^@proxy:1\"",

@@ -3,97 +3,32 @@
 use std::cell::RefCell;
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration as StdDuration;
 
 use http::HeaderMap;
 use s3::bucket::Bucket;
-use s3::command::Command;
 use s3::error::S3Error;
 use s3::region::Region;
 use s3::request::Request;
 use time::{Duration, OffsetDateTime};
 
-use super::checksum::Checksum;
 use super::failure::{self, Class, Failure};
 use super::headers;
-use super::request::{ANSWER_LIMIT, SignedRequest, UNSIGNED};
+use super::operation::{Answer, Operation, Payload};
+use super::region;
+use super::request::{ANSWER_LIMIT, SignedRequest};
 use super::signing_key::SigningKeys;
 use super::skew::{self, DateSeen};
 use crate::clock;
 use crate::config::model::{Addressing, CustomerKey, Destination, Job};
 use crate::credentials::{CredentialError, ErrorKind, Identity, Provider};
 use crate::os::signals::Signals;
-use crate::transport::{Transport, TransportError, raise_clock_floor};
-
-/// The SHA-256 of nothing.
-const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
-/// A body whose hash and length are known before its first byte is read.
-pub trait Body {
-    /// Bytes.
-    fn length(&self) -> u64;
-    /// Lower-case hex; `None` sends it unsigned.
-    fn sha256(&self) -> Option<String>;
-    /// To be held against what arrives.
-    fn checksum(&self) -> Option<&Checksum> {
-        None
-    }
-    /// The same, in base64.
-    fn md5(&self) -> Option<&str> {
-        None
-    }
-    /// From its first byte on; called again when the request is repeated.
-    fn open(&self) -> Box<dyn Read + '_>;
-}
-
-/// What a request may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// For the answer's body, once its headers are there.
-    pub answer_body: StdDuration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            answer_body: StdDuration::from_secs(60),
-        }
-    }
-}
-
-/// What an operation sends.
-pub(super) struct Operation<'a> {
-    pub name: &'static str,
-    pub key: &'a str,
-    pub command: Command<'a>,
-    pub extra: HeaderMap,
-    pub query: Vec<(&'static str, String)>,
-    pub payload: Payload<'a>,
-    pub limits: Limits,
-}
-
-pub(super) enum Payload<'a> {
-    /// No body and no `Content-Length`: GET, HEAD, DELETE.
-    None,
-    Bytes(Vec<u8>),
-    Stream(&'a dyn Body),
-}
-
-/// A good answer.
-pub(super) struct Answer {
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    pub fn header(&self, name: &str) -> Option<String> {
-        Some(self.headers.get(name)?.to_str().ok()?.to_owned())
-    }
-}
+use crate::transport::{Journey, Stage, Transport, TransportError, raise_clock_floor};
 
 /// One destination, one connection, one set of credentials.
 pub struct Client {
     transport: Transport,
+    configured: Destination,
+    /// The same, in the region that AWS has named since.
     destination: Destination,
     provider: Provider,
     signing_keys: SigningKeys,
@@ -133,6 +68,7 @@ impl Client {
             uses_conditions: true,
             destination: job.destination.clone(),
             provider: Provider::new(job, signals),
+            configured: job.destination.clone(),
             signing_keys: SigningKeys::default(),
             clock_offset: Duration::ZERO,
             clock_corrected: false,
@@ -145,6 +81,23 @@ impl Client {
 
     pub fn is_aws(&self) -> bool {
         self.destination.is_aws()
+    }
+
+    /// Where requests go: the configured destination, in the bucket's own region.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// What the last connection met on its way, and where the last request ended.
+    pub fn journey(&self) -> Journey {
+        self.transport.journey()
+    }
+
+    /// The proxy that leads to the destination, without user and password.
+    pub fn proxy(&self) -> Option<String> {
+        let place = &self.destination;
+        let host = place.request_host();
+        self.transport.proxy_to(place.tls, &host, place.port)
     }
 
     /// The server's clock minus ours, once after each correction.
@@ -186,12 +139,16 @@ impl Client {
     }
 
     /// Sends `operation`, once more at once where that is no attempt of its own: on a pooled
-    /// connection that turned out to be closed, with the right time after a clock error, and with
-    /// other keys where the store refuses these and the provider has others.
+    /// connection that turned out to be closed, with the right time after a clock error, in the
+    /// bucket's own region, and with other keys where the store refuses these and the provider has
+    /// others.
     pub(super) fn send(&mut self, operation: &Operation<'_>) -> Result<Answer, Failure> {
         match self.exchange(operation) {
             Err(failure) if failure.is_stale_connection() => self.exchange(operation),
             Err(failure) if failure.class == Class::Clock && self.clock_corrected => {
+                self.exchange(operation)
+            }
+            Err(failure) if region::learn(&self.configured, &self.destination, &failure) => {
                 self.exchange(operation)
             }
             Err(failure)
@@ -215,9 +172,23 @@ impl Client {
         Ok(self.provider.identity())
     }
 
+    /// Goes where the bucket is by now known to be.
+    fn follow_region(&mut self) {
+        if let Some(there) = region::news(&self.configured, &self.destination) {
+            log::info!(
+                "bucket `{}` is in `{}`, not in `{}`: name that region in the configuration, and a request is saved at each start",
+                there.bucket,
+                there.region,
+                self.destination.region
+            );
+            self.destination = there;
+        }
+    }
+
     fn exchange(&mut self, operation: &Operation<'_>) -> Result<Answer, Failure> {
+        self.follow_region();
         let bucket = self.bucket_for(operation)?;
-        let (payload_hash, content_length) = describe(&operation.payload);
+        let (payload_hash, content_length) = operation.payload.describe();
         let connections = self.transport.pace().connections();
         let signed_at = self.signing_time();
         let (sent_at, started) = (clock::wall(), clock::monotonic());
@@ -273,7 +244,10 @@ impl Client {
             .with_config()
             .limit(ANSWER_LIMIT)
             .read_to_vec()
-            .map_err(|error| failure::from_transport(operation.name, &error.into_io()))?;
+            .map_err(|error| Failure {
+                stage: Some(Stage::Exchange),
+                ..failure::from_transport(operation.name, &error.into_io())
+            })?;
         log::debug!(
             target: "s3ferry::s3",
             "{} {} -> HTTP {status} in {} ms",
@@ -301,6 +275,7 @@ impl Client {
         let mut failure = failure::from_transport(operation, &error);
         let place = &self.destination;
         failure.message = format!("{}:{}: {}", place.host, place.port, failure.message);
+        failure.stage = Some(self.transport.journey().stage);
         failure.on_reused_connection = reused;
         failure
     }
@@ -327,7 +302,7 @@ impl Client {
             .map_err(|error| without_keys(operation.name, error))?;
         let region = Region::Custom {
             region: self.destination.region.clone(),
-            endpoint: endpoint(&self.destination),
+            endpoint: self.destination.endpoint(),
         };
         let credentials = s3::creds::Credentials::new(
             Some(&keys.access_key),
@@ -367,37 +342,5 @@ fn without_keys(operation: &'static str, error: CredentialError) -> Failure {
         message,
         hint,
         ..failure
-    }
-}
-
-/// The standard ports are left out, as the `Host` header leaves them out.
-fn endpoint(destination: &Destination) -> String {
-    let (scheme, standard) = if destination.tls {
-        ("https", 443)
-    } else {
-        ("http", 80)
-    };
-    let port = if destination.port == standard {
-        String::new()
-    } else {
-        format!(":{}", destination.port)
-    };
-    format!(
-        "{scheme}://{}{port}{}",
-        destination.host, destination.base_path
-    )
-}
-
-fn describe(payload: &Payload<'_>) -> (String, Option<u64>) {
-    match payload {
-        Payload::None => (EMPTY_SHA256.to_owned(), None),
-        Payload::Bytes(content) => (
-            crate::upload::hash::sha256_hex(content),
-            Some(content.len() as u64),
-        ),
-        Payload::Stream(stream) => (
-            stream.sha256().unwrap_or_else(|| UNSIGNED.to_owned()),
-            Some(stream.length()),
-        ),
     }
 }

@@ -7,7 +7,11 @@ use std::io;
 use std::time::Duration;
 
 use super::answer::{self, ErrorAnswer};
-use crate::transport::Stopped;
+use crate::transport::Stage;
+
+mod network;
+
+pub use network::NETWORK_HINTS;
 
 /// What a failure means for the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +76,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// `<Region>` or `x-amz-bucket-region`.
     pub region: Option<String>,
+    /// Where the request ended; `None` before it began.
+    pub stage: Option<Stage>,
     /// The exchange failed on a connection from the pool, which the server may have closed long
     /// before.
     pub on_reused_connection: bool,
@@ -113,6 +119,7 @@ impl Failure {
             hint: None,
             retry_after: None,
             region: None,
+            stage: None,
             on_reused_connection: false,
         }
     }
@@ -144,6 +151,7 @@ impl Failure {
 const CLOCK: &str =
     "set the clock, for example with NTP; s3ferry signs with the server's time meanwhile";
 const REGION: &str = "set `region`, or the region in `host`, to the bucket's own";
+const REDIRECT: &str = "redirects are not followed: write into `host` or `endpoint` where the store really is, with `https://` if it wants TLS, or set `region` to the bucket's own";
 const PERMISSION: &str = "allow `s3:PutObject` on this bucket and prefix to the key, and check bucket policy and encryption key";
 const KEYS: &str =
     "check `access_key` and `secret_key`; the key may be deleted, inactive or mistyped";
@@ -227,7 +235,7 @@ pub fn by_status(status: u16) -> (Class, Option<&'static str>) {
     match status {
         408 | 409 | 425 | 500 | 502 | 504 => (Class::Temporary, Some(LATER)),
         429 | 503 => (Class::Throttled, Some(LATER)),
-        300..=399 => (Class::Blocked, Some(REGION)),
+        300..=399 => (Class::Blocked, Some(REDIRECT)),
         401 | 403 => (Class::Blocked, Some(PERMISSION)),
         404 => (Class::Blocked, Some(BUCKET)),
         405 | 501 => (Class::Blocked, Some(SETTING)),
@@ -245,6 +253,17 @@ pub fn from_answer(
     headers: &http::HeaderMap,
     body: &[u8],
 ) -> Failure {
+    if let Some(code) = network::in_disguise(status, body) {
+        return Failure {
+            http_status: Some(status),
+            stage: Some(Stage::Exchange),
+            ..named(
+                operation,
+                code,
+                "the answer is about the connection, not about the request",
+            )
+        };
+    }
     let ErrorAnswer {
         code,
         message,
@@ -259,11 +278,20 @@ pub fn from_answer(
     };
     let header = |name: &str| Some(bounded(headers.get(name)?.to_str().ok()?, WORD_LIMIT));
     let word = |text: String| Some(bounded(&text, WORD_LIMIT)).filter(|word| !word.is_empty());
-    let message = match (message.is_empty(), status) {
+    let region = header("x-amz-bucket-region").or_else(|| word(region));
+    let mut message = match (message.is_empty(), status) {
         (false, _) => one_line(&message),
         (true, 200..=299) => "the answer is not one that S3 gives".to_owned(),
+        (true, 300..=399) => match header("location") {
+            Some(place) => format!("the server points to `{place}`"),
+            None => String::new(),
+        },
         (true, _) => String::new(),
     };
+    if let (Some(region), Some(REGION | REDIRECT)) = (&region, hint) {
+        let separator = if message.is_empty() { "" } else { "; " };
+        message = format!("{message}{separator}the bucket is in `{region}`");
+    }
     Failure {
         class,
         operation,
@@ -275,98 +303,26 @@ pub fn from_answer(
         retry_after: header("retry-after")
             .and_then(|value| value.trim().parse().ok())
             .map(Duration::from_secs),
-        region: header("x-amz-bucket-region").or_else(|| word(region)),
+        region,
+        stage: Some(Stage::Exchange),
         on_reused_connection: false,
     }
 }
 
 /// A transport error, with the fault named and the cure beside it.
 pub fn from_transport(operation: &'static str, error: &io::Error) -> Failure {
-    let (class, code, hint) = judge(error);
+    let (code, text) = network::judge(error);
+    let text = text.unwrap_or_else(|| innermost(error));
+    named(operation, code, &text)
+}
+
+/// A failure by one of the transport's own names.
+fn named(operation: &'static str, code: &str, text: &str) -> Failure {
+    let (class, hint) = network::known(code);
     Failure {
         code: Some(code.to_owned()),
-        hint: Some(hint),
-        ..Failure::new(class, operation, one_line(&innermost(error)))
-    }
-}
-
-const NETWORK: &str = "check the network and the host; s3ferry tries again by itself";
-const NAME: &str = "check `host` or `endpoint` for a typing error, and the DNS server";
-const PROXY: &str =
-    "check `proxy`: its address, user and password, and whether it lets this host through";
-const CERTIFICATE: &str =
-    "set `tls_options.ca_file` to the CA that signed the server's certificate, or correct `host`";
-const CERTIFICATE_IS_CA: &str =
-    "give the server a certificate that is no CA (basicConstraints CA:FALSE), signed by that CA";
-const NO_TLS: &str = "the server speaks no TLS on this port: correct `port`, or set `tls` to false, or `http://` in `endpoint`";
-const CERTIFICATE_TIME: &str = "set the clock, or have the server's certificate renewed";
-
-fn judge(error: &io::Error) -> (Class, &'static str, &'static str) {
-    if let Some(inner) = error.get_ref() {
-        if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
-            return judge_tls(tls);
-        }
-        if let Some(ureq) = inner.downcast_ref::<ureq::Error>() {
-            return judge_ureq(ureq);
-        }
-        if let Some(nested) = inner.downcast_ref::<io::Error>() {
-            return judge(nested);
-        }
-        if inner.is::<Stopped>() {
-            return (Class::Stopped, "Stopped", LATER);
-        }
-    }
-    // A failed look-up has no kind of its own in std.
-    if error.to_string().contains("failed to lookup address") {
-        return (Class::Connection, "HostNotFound", NAME);
-    }
-    let code = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "ConnectionRefused",
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "ConnectionReset",
-        io::ErrorKind::UnexpectedEof => "ConnectionClosed",
-        io::ErrorKind::TimedOut => "TimedOut",
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "Unreachable",
-        _ => "ConnectionFailed",
-    };
-    (Class::Connection, code, NETWORK)
-}
-
-fn judge_ureq(error: &ureq::Error) -> (Class, &'static str, &'static str) {
-    match error {
-        ureq::Error::HostNotFound => (Class::Connection, "HostNotFound", NAME),
-        ureq::Error::Timeout(_) => (Class::Connection, "TimedOut", NETWORK),
-        ureq::Error::ConnectProxyFailed(_) | ureq::Error::InvalidProxyUrl => {
-            (Class::Connection, "ProxyFailed", PROXY)
-        }
-        ureq::Error::Rustls(error) => judge_tls(error),
-        ureq::Error::Protocol(_) => (Class::Connection, "MalformedAnswer", NETWORK),
-        ureq::Error::BodyExceedsLimit(_) => (Class::Temporary, "AnswerTooLong", NETWORK),
-        _ => (Class::Connection, "ConnectionFailed", NETWORK),
-    }
-}
-
-fn judge_tls(error: &rustls::Error) -> (Class, &'static str, &'static str) {
-    use rustls::CertificateError as Certificate;
-    match error {
-        rustls::Error::InvalidCertificate(
-            Certificate::Expired
-            | Certificate::ExpiredContext { .. }
-            | Certificate::NotValidYet
-            | Certificate::NotValidYetContext { .. },
-        ) => (Class::Connection, "CertificateTime", CERTIFICATE_TIME),
-        // webpki's own error has no type here.
-        rustls::Error::InvalidCertificate(other)
-            if format!("{other:?}").contains("CaUsedAsEndEntity") =>
-        {
-            (Class::Connection, "CertificateIsCa", CERTIFICATE_IS_CA)
-        }
-        rustls::Error::InvalidCertificate(_) => {
-            (Class::Connection, "CertificateRefused", CERTIFICATE)
-        }
-        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
-            (Class::Connection, "NoTls", NO_TLS)
-        }
-        _ => (Class::Connection, "TlsFailed", NETWORK),
+        hint,
+        ..Failure::new(class, operation, one_line(text))
     }
 }
 
@@ -385,9 +341,10 @@ fn innermost(error: &io::Error) -> String {
 const LINE_LIMIT: usize = 300;
 const WORD_LIMIT: usize = 100;
 
-/// What a server says ends up in events and logs: one line of bounded length, no control bytes.
+/// What a server says ends up in events and logs, with more behind it: one line of bounded length,
+/// no control bytes, no full stop.
 pub(crate) fn one_line(text: &str) -> String {
-    bounded(text, LINE_LIMIT)
+    bounded(text.trim_end().trim_end_matches('.'), LINE_LIMIT)
 }
 
 pub(crate) fn bounded(text: &str, limit: usize) -> String {

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::QUERY_VALUE;
 use super::checksum::Checksum;
-use super::client::Answer;
 use super::failure::{Class, Failure};
+use super::operation::Answer;
 use crate::config::model::{
     ChecksumAlgorithm, CustomerKey, ObjectLock, ObjectOptions, RetainUntil, RetentionMode,
 };

@@ -9,16 +9,19 @@ mod client;
 mod completion;
 pub(crate) mod failure;
 mod headers;
+mod operation;
 mod operations;
+mod region;
 mod request;
 pub(crate) mod signing_key;
 pub(crate) mod skew;
 
 pub use answer::{PartInfo, UploadInfo};
-pub use client::{Body, Client, Limits};
+pub use client::Client;
 pub use completion::{Completion, SentPart};
-pub use failure::{Class, Failure, HINTS, by_status, from_transport};
+pub use failure::{Class, Failure, HINTS, NETWORK_HINTS, by_status, from_transport};
 pub use headers::CreateOptions;
+pub use operation::{Body, Limits};
 pub use operations::{ObjectInfo, Receipt, UploadId};
 
 /// Everything but RFC 3986's unreserved characters: rust-s3 writes an upload id as it stands, and

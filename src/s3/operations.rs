@@ -10,10 +10,11 @@ use s3::serde_types::CompleteMultipartUploadData;
 use super::QUERY_VALUE;
 use super::answer::{self, Malformed, PartsPage, UploadsPage, checksum_element};
 use super::checksum::Checksum;
-use super::client::{Answer, Body, Client, Limits, Operation, Payload};
+use super::client::Client;
 use super::completion::{Completion, SentPart, list_of};
 use super::failure::{self, Class, Failure};
 use super::headers::{self, CreateOptions};
+use super::operation::{Answer, Body, Limits, Operation, Payload};
 use crate::config::model::ChecksumAlgorithm;
 
 /// S3 keeps the connection alive with white space while it joins the parts.

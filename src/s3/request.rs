@@ -86,7 +86,7 @@ impl Request for SignedRequest<'_> {
             .parse()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         *request.headers_mut() = headers;
-        self.transport.pace().begin();
+        self.transport.begin();
         let agent = self.transport.agent();
         let result = match self.body.borrow_mut().take() {
             Some(mut reader) => agent.run(request.map(|()| SendBody::from_reader(&mut *reader))),

@@ -11,44 +11,83 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 use ureq::{Error, Timeout};
 
+use super::fault::Fault;
+use super::journey::{Logbook, Stage};
+use super::names::{Names, Place};
 use super::pace::Pace;
+use super::route::Proxies;
 use super::{is_stop, stopped};
 use crate::clock;
+use crate::config::model::ProxyProtocol;
 use crate::os::signals::{Signals, Woken};
 
 /// Unacknowledged for this long, a connection is dead: the kernel then reports it.
 const UNACKNOWLEDGED_MILLIS: u32 = 60_000;
+/// What a TLS record of an alert or of a handshake begins with (RFC 8446, section 5.1).
+const TLS_RECORDS: [[u8; 2]; 2] = [[21, 3], [22, 3]];
 
+/// Opens TCP to the server, or to the proxy that leads to it.
 #[derive(Debug)]
 pub struct SocketConnector {
-    signals: Arc<Signals>,
-    pace: Arc<Pace>,
+    pub signals: Arc<Signals>,
+    pub pace: Arc<Pace>,
+    pub proxies: Arc<Proxies>,
+    pub names: Names,
+    pub logbook: Arc<Logbook>,
 }
 
 impl SocketConnector {
-    pub fn new(signals: Arc<Signals>, pace: Arc<Pace>) -> Self {
-        SocketConnector { signals, pace }
+    /// The first that accepts a connection, server or proxy.
+    fn reach(&self, place: &Place, details: &ConnectionDetails) -> Result<TcpStream, Error> {
+        match self.proxies.to(place.tls, &place.host, place.port) {
+            Some(proxy) => {
+                self.logbook.set_out(Stage::Proxy, Some(proxy.to_string()));
+                self.names
+                    .look_up(&proxy.host, proxy.port)
+                    .and_then(|addresses| self.connect_any(&addresses, details))
+                    .map_err(|error| match error.into_io() {
+                        stop if is_stop(&stop) => stop.into(),
+                        other => Fault::proxy_unreachable(proxy, &other).into_io().into(),
+                    })
+            }
+            None => {
+                self.logbook.set_out(Stage::Resolve, None);
+                let addresses = self.names.look_up(&place.host, place.port)?;
+                self.logbook.with(|journey| {
+                    journey.stage = Stage::Connect;
+                    journey.addresses.clone_from(&addresses);
+                });
+                self.connect_any(&addresses, details)
+            }
+        }
+    }
+
+    fn proxy_speaks_tls(&self, place: &Place) -> bool {
+        self.proxies
+            .to(place.tls, &place.host, place.port)
+            .is_some_and(|proxy| proxy.protocol == ProxyProtocol::Https)
     }
 
     /// The addresses in turn, with an equal share of the time that is left for each.
-    fn connect_any(&self, details: &ConnectionDetails) -> Result<TcpStream, Error> {
+    fn connect_any(
+        &self,
+        addresses: &[SocketAddr],
+        details: &ConnectionDetails,
+    ) -> Result<TcpStream, Error> {
         let mut last = Error::ConnectionFailed;
-        let addresses = details.addrs.len();
-        for (index, address) in details.addrs.iter().enumerate() {
+        // The look-up has its own time.
+        let started = clock::monotonic();
+        for (index, address) in addresses.iter().enumerate() {
             let now = clock::monotonic();
-            let started = match details.now {
-                ureq::unversioned::transport::time::Instant::Exact(started) => started,
-                _ => now,
-            };
             let left = details
                 .timeout
                 .after
                 .saturating_sub(now.saturating_duration_since(started));
-            let share = left / u32::try_from(addresses - index).unwrap_or(1);
+            let share = left / u32::try_from(addresses.len() - index).unwrap_or(1);
             match self.connect_one(*address, now + share.min(Duration::from_secs(3600))) {
                 Ok(stream) => return Ok(stream),
                 Err(Error::Io(error)) if is_stop(&error) => return Err(Error::Io(error)),
@@ -95,20 +134,23 @@ impl SocketConnector {
 }
 
 impl<In: Transport> Connector<In> for SocketConnector {
-    type Out = Either<In, SocketTransport>;
+    type Out = SocketTransport;
 
     fn connect(
         &self,
         details: &ConnectionDetails,
-        chained: Option<In>,
+        _: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
-        if let Some(tunnel) = chained {
-            return Ok(Some(Either::A(tunnel)));
-        }
-        let stream = self.connect_any(details)?;
+        let place = Place::of(details.uri)?;
+        let stream = self.reach(&place, details)?;
         self.pace.connected();
-        log::debug!(target: "s3ferry::transport", "connected to {:?}", stream.peer_addr());
-        Ok(Some(Either::B(SocketTransport {
+        let peer = stream.peer_addr().ok();
+        self.logbook.with(|journey| {
+            journey.peer = peer;
+            journey.stage = Stage::Exchange;
+        });
+        log::debug!(target: "s3ferry::transport", "connected to {peer:?}");
+        Ok(Some(SocketTransport {
             stream,
             buffers: LazyBuffers::new(
                 details.config.input_buffer_size(),
@@ -116,7 +158,8 @@ impl<In: Transport> Connector<In> for SocketConnector {
             ),
             signals: Arc::clone(&self.signals),
             pace: Arc::clone(&self.pace),
-        })))
+            expects_http: !place.tls && !self.proxy_speaks_tls(&place),
+        }))
     }
 }
 
@@ -126,6 +169,8 @@ pub struct SocketTransport {
     buffers: LazyBuffers,
     signals: Arc<Signals>,
     pace: Arc<Pace>,
+    /// The next byte is the first of a plain answer.
+    expects_http: bool,
 }
 
 impl SocketTransport {
@@ -171,6 +216,11 @@ impl SocketTransport {
             )
             .into())
         }
+    }
+
+    fn input_is_tls(&self) -> bool {
+        let input = self.buffers.input();
+        TLS_RECORDS.iter().any(|record| input.starts_with(record))
     }
 
     fn wait_to_receive(&self, limit: Option<Instant>) -> Result<(), SendError> {
@@ -230,6 +280,9 @@ impl Transport for SocketTransport {
                 Ok((amount, _)) => {
                     self.buffers.input_appended(amount);
                     self.pace.received(clock::monotonic());
+                    if std::mem::take(&mut self.expects_http) && self.input_is_tls() {
+                        return Err(Fault::TlsSpoken.into_io().into());
+                    }
                     return Ok(amount > 0);
                 }
                 Err(Errno::INTR) => {}

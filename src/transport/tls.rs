@@ -2,18 +2,20 @@
 //! behind the program's build date, and ChaCha20 first where the CPU has no AES.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use rustls::client::ClientConfig;
+use rustls::AlertDescription as Alert;
+use rustls::client::{ClientConfig, ResolvesClientCert};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConnection, RootCertStore, StreamOwned};
+use rustls::{
+    CipherSuite, ClientConnection, ProtocolVersion, RootCertStore, SignatureScheme, StreamOwned,
+};
 use time::OffsetDateTime;
 use ureq::Error;
 use ureq::unversioned::transport::{
@@ -21,8 +23,10 @@ use ureq::unversioned::transport::{
     TransportAdapter,
 };
 
+use super::fault::Fault;
+use super::journey::{Logbook, Stage};
+use super::names::unbracketed;
 use crate::clock;
-use crate::config::model::TlsOptions;
 
 /// When this program was built, in seconds since 1970: no certificate that matters was issued to
 /// be valid only before that.
@@ -43,120 +47,155 @@ pub fn clock_floor() -> Option<OffsetDateTime> {
     }
 }
 
-/// Why a TLS configuration cannot be made. A matter of configuration.
-#[derive(Debug)]
-pub enum TlsError {
-    Read(PathBuf, std::io::Error),
-    /// What was expected in the file, and what is wrong with it.
-    Unusable(PathBuf, &'static str, String),
+/// How TLS is begun, with the destination or with a proxy.
+#[derive(Clone)]
+pub struct Handshake {
+    config: Arc<ClientConfig>,
+    identity: Arc<Identity>,
 }
 
-impl std::fmt::Display for TlsError {
+impl std::fmt::Debug for Handshake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            TlsError::Read(path, error) => write!(f, "cannot read `{}`: {error}", path.display()),
-            TlsError::Unusable(path, expected, found) => {
-                write!(f, "`{}` is not {expected}: {found}", path.display())
-            }
+        f.write_str("Handshake")
+    }
+}
+
+impl Handshake {
+    pub fn new(roots: Arc<RootCertStore>, identity: Identity) -> Handshake {
+        let identity = Arc::new(identity);
+        let resolver: Arc<dyn ResolvesClientCert> = Arc::clone(&identity) as _;
+        let config =
+            ClientConfig::builder_with_details(Arc::new(crypto_provider()), Arc::new(FlooredClock))
+                .with_safe_default_protocol_versions()
+                // The ring provider supports both versions that rustls knows.
+                .expect("TLS 1.2 and 1.3 are supported")
+                .with_root_certificates(roots)
+                .with_client_cert_resolver(resolver);
+        Handshake {
+            config: Arc::new(config),
+            identity,
         }
     }
-}
 
-impl std::error::Error for TlsError {}
-
-pub struct TlsConnector {
-    config: Arc<ClientConfig>,
-}
-
-impl std::fmt::Debug for TlsConnector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TlsConnector")
-    }
-}
-
-impl TlsConnector {
-    pub fn new(options: &TlsOptions) -> Result<Self, TlsError> {
-        Ok(TlsConnector {
-            config: Arc::new(client_config(options)?),
+    /// TLS with `host` over `transport`.
+    pub fn begin(
+        &self,
+        host: &str,
+        transport: Box<dyn Transport>,
+        details: &ConnectionDetails,
+    ) -> Result<TlsTransport, Error> {
+        let name = ServerName::try_from(unbracketed(host).to_owned())
+            .map_err(|_| Error::BadUri(host.to_owned()))?;
+        self.identity.asked.store(false, Ordering::Relaxed);
+        let connection = ClientConnection::new(Arc::clone(&self.config), name)?;
+        let mut socket = TransportAdapter::new(transport, Arc::clone(&details.current_time));
+        socket.set_timeout(details.timeout);
+        let mut stream = StreamOwned::new(connection, socket);
+        while stream.conn.is_handshaking() {
+            if let Err(error) = stream.conn.complete_io(&mut stream.sock) {
+                let error = last_word(&mut stream, error);
+                return Err(self.identity.explain(closed_early(error)).into());
+            }
+        }
+        Ok(TlsTransport {
+            buffers: LazyBuffers::new(
+                details.config.input_buffer_size(),
+                details.config.output_buffer_size(),
+            ),
+            stream,
+            identity: Arc::clone(&self.identity),
         })
     }
 }
 
-fn client_config(options: &TlsOptions) -> Result<ClientConfig, TlsError> {
-    let builder =
-        ClientConfig::builder_with_details(Arc::new(crypto_provider()), Arc::new(FlooredClock))
-            .with_safe_default_protocol_versions()
-            // The ring provider supports both versions that rustls knows.
-            .expect("TLS 1.2 and 1.3 are supported")
-            .with_root_certificates(roots(options.ca_file.as_deref())?);
-    let (Some(certificate), Some(key)) = (&options.client_certificate, &options.client_key) else {
-        return Ok(builder.with_no_client_auth());
-    };
-    let chain = certificates(certificate)?;
-    let private_key = PrivateKeyDer::from_pem_slice(&read(key)?)
-        .map_err(|error| unusable(key, "a private key in PEM", error))?;
-    builder
-        .with_client_auth_cert(chain, private_key)
-        .map_err(|error| unusable(key, "the private key of the client certificate", error))
-}
-
-fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TlsError> {
-    let Some(path) = ca_file else {
-        return Ok(RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        });
-    };
-    let mut store = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        store
-            .add(certificate)
-            .map_err(|error| unusable(path, "a CA certificate", error))?;
-    }
-    Ok(store)
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = read(path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(unusable(
-            path,
-            "a certificate in PEM",
-            "no `BEGIN CERTIFICATE` in it",
-        )),
-        Err(error) => Err(unusable(path, "a certificate in PEM", error)),
+/// An end in the handshake has causes of its own.
+fn closed_early(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe => Fault::ClosedInHandshake.into_io(),
+        _ => error,
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|error| TlsError::Read(path.to_owned(), error))
+/// The client certificate, where there is one, and whether a server has asked for it.
+#[derive(Debug, Default)]
+pub struct Identity {
+    key: Option<Arc<CertifiedKey>>,
+    asked: AtomicBool,
 }
 
-fn unusable(path: &Path, expected: &'static str, error: impl ToString) -> TlsError {
-    TlsError::Unusable(path.to_owned(), expected, error.to_string())
+impl Identity {
+    pub fn new(key: CertifiedKey) -> Identity {
+        Identity {
+            key: Some(Arc::new(key)),
+            asked: AtomicBool::new(false),
+        }
+    }
+
+    /// Makes a fault of an alert that is about the client certificate. In TLS 1.3 it comes after
+    /// the handshake, instead of the first answer.
+    fn explain(&self, error: io::Error) -> io::Error {
+        let alert = match error.get_ref().map(|inner| inner.downcast_ref()) {
+            Some(Some(rustls::Error::AlertReceived(alert))) => *alert,
+            _ => return error,
+        };
+        let about_it = match alert {
+            Alert::CertificateRequired => true,
+            // What servers of TLS 1.2 say when none was sent.
+            Alert::HandshakeFailure => self.key.is_none(),
+            Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied => true,
+            _ => false,
+        };
+        if !about_it || !self.asked.load(Ordering::Relaxed) {
+            return error;
+        }
+        match self.key {
+            None => Fault::ClientCertificateRequired.into_io(),
+            Some(_) => Fault::ClientCertificateRefused(format!("{alert:?}")).into_io(),
+        }
+    }
+}
+
+impl ResolvesClientCert for Identity {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.key.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.key.is_some()
+    }
 }
 
 /// ring's, with ChaCha20 first where AES would be computed in software.
 fn crypto_provider() -> CryptoProvider {
     let mut provider = ring::default_provider();
-    if !cpu_has_aes() {
-        provider
-            .cipher_suites
-            .sort_by_key(|suite| !format!("{:?}", suite.suite()).contains("CHACHA20"));
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    if !has_aes(&cpu) {
+        chacha_first(&mut provider);
     }
     provider
 }
 
-fn cpu_has_aes() -> bool {
-    match fs::read_to_string("/proc/cpuinfo") {
-        // `flags` on x86, `Features` on ARM.
-        Ok(text) => text
-            .lines()
-            .filter(|line| line.starts_with("flags") || line.starts_with("Features"))
-            .any(|line| line.split_ascii_whitespace().any(|flag| flag == "aes")),
-        Err(_) => false,
-    }
+fn chacha_first(provider: &mut CryptoProvider) {
+    provider
+        .cipher_suites
+        .sort_by_key(|suite| !format!("{:?}", suite.suite()).contains("CHACHA20"));
+}
+
+/// In the text of `/proc/cpuinfo`: `flags` on x86, `Features` on ARM.
+fn has_aes(cpuinfo: &str) -> bool {
+    cpuinfo
+        .lines()
+        .filter(|line| line.starts_with("flags") || line.starts_with("Features"))
+        .any(|line| line.split_ascii_whitespace().any(|flag| flag == "aes"))
 }
 
 /// The wall clock, but never before the build or what a server told last: an appliance without a battery starts in 1970, and
@@ -174,6 +213,12 @@ impl TimeProvider for FlooredClock {
     }
 }
 
+#[derive(Debug)]
+pub struct TlsConnector {
+    pub handshake: Handshake,
+    pub logbook: Arc<Logbook>,
+}
+
 impl<In: Transport> Connector<In> for TlsConnector {
     type Out = Either<In, TlsTransport>;
 
@@ -188,43 +233,55 @@ impl<In: Transport> Connector<In> for TlsConnector {
         if !details.needs_tls() || transport.is_tls() {
             return Ok(Some(Either::A(transport)));
         }
-        let name = server_name(details.uri)?;
-        let connection = ClientConnection::new(Arc::clone(&self.config), name)?;
-        let mut socket =
-            TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
-        socket.set_timeout(details.timeout);
-        let mut stream = StreamOwned::new(connection, socket);
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock)?;
-        }
-        log::debug!(
-            target: "s3ferry::transport",
-            "{:?} with {:?}",
-            stream.conn.protocol_version(),
-            stream.conn.negotiated_cipher_suite().map(|suite| suite.suite()),
-        );
-        Ok(Some(Either::B(TlsTransport {
-            buffers: LazyBuffers::new(
-                details.config.input_buffer_size(),
-                details.config.output_buffer_size(),
-            ),
-            stream,
-        })))
+        self.logbook.reach(Stage::Tls);
+        let host = details.uri.host().unwrap_or_default();
+        let secured = self.handshake.begin(host, transport.boxed(), details)?;
+        let how = secured.version_and_suite();
+        log::debug!(target: "s3ferry::transport", "{how}");
+        self.logbook.with(|journey| {
+            journey.stage = Stage::Exchange;
+            journey.tls = Some(how);
+        });
+        Ok(Some(Either::B(secured)))
     }
-}
-
-fn server_name(uri: &ureq::http::Uri) -> Result<ServerName<'static>, Error> {
-    let host = uri
-        .host()
-        .unwrap_or_default()
-        .trim_start_matches('[')
-        .trim_end_matches(']');
-    ServerName::try_from(host.to_owned()).map_err(|_| Error::BadUri(host.to_owned()))
 }
 
 pub struct TlsTransport {
     buffers: LazyBuffers,
     stream: StreamOwned<ClientConnection, TransportAdapter>,
+    identity: Arc<Identity>,
+}
+
+impl TlsTransport {
+    /// `TLSv1_3, TLS13_AES_256_GCM_SHA384`
+    fn version_and_suite(&self) -> String {
+        let connection = &self.stream.conn;
+        let version = connection.protocol_version();
+        let suite = connection.negotiated_cipher_suite();
+        format!(
+            "{:?}, {:?}",
+            version.unwrap_or(ProtocolVersion::Unknown(0)),
+            suite.map_or(CipherSuite::Unknown(0), |suite| suite.suite())
+        )
+    }
+}
+
+/// A peer that refuses says so before it closes, and the writing that fails then hides it: what is
+/// still to be read counts more than `error`.
+fn last_word(
+    stream: &mut StreamOwned<ClientConnection, TransportAdapter>,
+    error: io::Error,
+) -> io::Error {
+    let gone = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    );
+    while gone && matches!(stream.conn.read_tls(&mut stream.sock), Ok(1..)) {
+        if let Err(said) = stream.conn.process_new_packets() {
+            return io::Error::new(io::ErrorKind::InvalidData, said);
+        }
+    }
+    error
 }
 
 impl std::fmt::Debug for TlsTransport {
@@ -240,14 +297,22 @@ impl Transport for TlsTransport {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.stream.sock.set_timeout(timeout);
-        self.stream.write_all(&self.buffers.output()[..amount])?;
-        self.stream.flush()?;
-        Ok(())
+        let sent = self
+            .stream
+            .write_all(&self.buffers.output()[..amount])
+            .and_then(|()| self.stream.flush());
+        sent.map_err(|error| {
+            let error = last_word(&mut self.stream, error);
+            self.identity.explain(error).into()
+        })
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         self.stream.sock.set_timeout(timeout);
-        let amount = self.stream.read(self.buffers.input_append_buf())?;
+        let amount = self
+            .stream
+            .read(self.buffers.input_append_buf())
+            .map_err(|error| self.identity.explain(error))?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
@@ -258,5 +323,37 @@ impl Transport for TlsTransport {
 
     fn is_tls(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chacha_goes_first_where_the_cpu_has_no_aes() {
+        let cases = [
+            ("flags\t\t: fpu vme aes sse2\n", true),
+            ("flags\t\t: fpu vme sse2\n", false),
+            ("Features\t: half thumb neon vfpv4\n", false),
+            ("Features\t: fp asimd aes pmull sha1\n", true),
+            ("model name\t: aes box\n", false),
+            ("", false),
+        ];
+        for (cpuinfo, expected) in cases {
+            assert_eq!(has_aes(cpuinfo), expected, "{cpuinfo}");
+        }
+        let mut provider = ring::default_provider();
+        let count = provider.cipher_suites.len();
+        chacha_first(&mut provider);
+        let names: Vec<String> = provider
+            .cipher_suites
+            .iter()
+            .map(|suite| format!("{:?}", suite.suite()))
+            .collect();
+        let first_other = names.iter().position(|name| !name.contains("CHACHA20"));
+        let last = names.iter().rposition(|name| name.contains("CHACHA20"));
+        assert!(first_other > last, "{names:?}");
+        assert_eq!(names.len(), count);
     }
 }

@@ -24,7 +24,7 @@ fn a_certificate_of_an_unknown_ca_is_refused_and_the_cure_names_ca_file() {
         agent.write_file("a.bin", 1000, 1);
         agent.run(&["once", "--give-up", "2s"]).expect_code(75);
         let error = error_of(&agent, "connection_failed");
-        assert_eq!(error["code"], "CertificateRefused", "{error}");
+        assert_eq!(error["code"], "CertificateUnknownIssuer", "{error}");
         assert!(
             error["hint"].as_str().unwrap().contains("ca_file"),
             "{error}"

@@ -98,7 +98,10 @@ fn a_clock_in_1970_uploads_over_tls() {
     ahead.write_file("b", 1000, 2);
     ahead.run(&["once", "--give-up", "1s"]).expect_code(75);
     let failed = ahead.events_of("connection_failed");
-    assert_eq!(failed[0]["error"]["code"], "CertificateTime", "{failed:?}");
+    assert_eq!(
+        failed[0]["error"]["code"], "CertificateExpired",
+        "{failed:?}"
+    );
     let hint = failed[0]["error"]["hint"].as_str().unwrap();
     assert!(hint.contains("clock"), "{hint}");
 }

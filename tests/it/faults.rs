@@ -370,7 +370,7 @@ fn a_refused_connection_and_an_unknown_host_are_named_with_a_cure() {
         (
             format!("http://{closed}"),
             "ConnectionRefused",
-            "check the network",
+            "nothing listens there",
         ),
         (
             "http://no-such-host.invalid".into(),

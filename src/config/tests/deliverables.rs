@@ -38,6 +38,10 @@ fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
             super::super::credentials::CREDENTIALS_KEYS.to_vec(),
         ),
         (
+            "/$defs/job_keys/properties/endpoint_options/properties",
+            aws::ENDPOINT_KEYS.to_vec(),
+        ),
+        (
             "/$defs/job_keys/properties/tls_options/properties",
             job::TLS_KEYS.to_vec(),
         ),

@@ -124,8 +124,8 @@ fn a_proxy_with_its_password_is_a_secret_too() {
         )],
     );
     folder.file("proxy", 0o600, b"http://u:hunter2@proxy:3128\n");
-    let expected = ProxyChoice::Url(Secret::new("http://u:hunter2@proxy:3128"));
-    assert_eq!(job_of(&text).proxy, expected);
+    let expected = parse_proxy("http://u:hunter2@proxy:3128").expect("a proxy");
+    assert_eq!(job_of(&text).proxy, ProxyChoice::Server(expected));
 }
 
 #[test]

@@ -239,6 +239,12 @@ fn a_wrong_field_of_a_job_is_told_with_its_cure() {
             ],
         ),
         (
+            "\"tls_options\": {\"built_in_roots\": §false}",
+            &[
+                "§: tls_options.built_in_roots: `false` leaves no CA to trust; give `ca_file`, or leave it out",
+            ],
+        ),
+        (
             "\"tls\": false, \"tls_options\": §{\"ca_file\": \"/ca\"}",
             &["§: tls_options: has no effect on plain HTTP; use TLS, or leave it out"],
         ),
@@ -282,7 +288,7 @@ fn right_values_arrive_as_they_are_meant() {
         "interval": "365d", "settle": "0s", "order": "smallest",
         "windows": ["22:00-06:00", "00:00-24:00", "12:30-12:30"],
         "after_upload": {"move_to": "/sent"},
-        "tls_options": {"ca_file": "/ca", "client_certificate": "/c", "client_key": "/k"},
+        "tls_options": {"ca_file": "/ca", "built_in_roots": true, "client_certificate": "/c", "client_key": "/k"},
         "object": {"storage_class": "GLACIER_IR", "server_side_encryption": "aws:kms:dsse", "kms_key_id": "alias/k",
             "tags": {"site é": "7"}, "metadata": {"Origin": "a b"}, "content_type": "text/plain; charset=utf-8",
             "cache_control": "max-age=60, private", "acl": "bucket-owner-full-control",
@@ -310,6 +316,7 @@ fn right_values_arrive_as_they_are_meant() {
     assert_eq!(windows, [(1320, 360), (0, 1440), (750, 750)]);
     assert_eq!(job.after_upload, AfterUpload::MoveTo("/sent".into()));
     assert_eq!(job.tls.client_key.as_deref(), Some(Path::new("/k")));
+    assert_eq!(job.tls.built_in_roots, Some(true));
     assert_eq!(
         format!("{:?}", job.object),
         "ObjectOptions { storage_class: Some(\"GLACIER_IR\"), server_side_encryption: Some(\"aws:kms:dsse\"), \

@@ -1,4 +1,5 @@
 use super::*;
+use crate::transport::Stopped;
 
 #[test]
 fn an_answer_is_judged_by_its_code_and_else_by_its_status() {
@@ -80,7 +81,7 @@ fn transport_errors_are_named_through_their_wrapping() {
                 rustls::CertificateError::UnknownIssuer,
             )),
             Class::Connection,
-            "CertificateRefused",
+            "CertificateUnknownIssuer",
         ),
     ];
     for (error, class, code) in cases {

@@ -9,6 +9,7 @@ pub mod running;
 pub mod scripted;
 pub mod server;
 pub mod tls;
+pub mod tools;
 
 /// Whether a tool that only the tests need is not there. Then they say so and pass, so that
 /// `cargo test` needs nothing but Rust; where `CI` is set they fail.

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -110,6 +110,23 @@ impl Shared {
 impl S3Server {
     /// Listens on a port of the system's choice.
     pub fn start(options: S3Options) -> S3Server {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        S3Server::start_with(listener, options)
+    }
+
+    /// The same on `[::1]`; `None`, and a word about it, where the machine has no IPv6.
+    #[allow(dead_code, reason = "the demo includes this file too")]
+    pub fn start_on_ipv6(options: S3Options) -> Option<S3Server> {
+        match std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
+            Ok(listener) => Some(S3Server::start_with(listener, options)),
+            Err(error) => {
+                println!("SKIPPED: no IPv6: {error}");
+                None
+            }
+        }
+    }
+
+    fn start_with(listener: std::net::TcpListener, options: S3Options) -> S3Server {
         let temporary = options.root.is_none().then(|| TempDir::new().unwrap());
         let root = match (&options.root, &temporary) {
             (Some(root), _) => root.clone(),
@@ -118,7 +135,6 @@ impl S3Server {
         for bucket in &options.buckets {
             std::fs::create_dir_all(root.join(bucket)).unwrap();
         }
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let mut server = S3Server {
             service: s3_service(&root, address, &options),
