@@ -228,7 +228,7 @@ fn the_environment_says_what_goes_through_which_proxy() {
     for variables in proxied {
         assert_eq!(
             asked_with(variables, &endpoint, &server),
-            [here.clone()],
+            std::slice::from_ref(&here),
             "{variables:?}"
         );
     }
