@@ -44,6 +44,25 @@ pub fn unescape(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// Like [`printable`], and without the characters that change the direction of what follows: for
+/// text that stands on a line with other text, such as a row of a table.
+pub fn aligned(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in printable(text.as_bytes()).chars() {
+        match c {
+            '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {
+                push_hex(&mut out, c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 fn escape(bytes: &[u8], backslash: &str) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

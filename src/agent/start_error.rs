@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::os::durable::cure_of_folder;
 use crate::transport::TransportError;
 
 /// Why an agent cannot start.
@@ -20,11 +21,7 @@ impl std::fmt::Display for StartError {
                 "s3ferry is already running on this state directory; stop it first, or give this one a `state_dir` of its own",
             ),
             StartError::StateDirectory(error) => {
-                let cure = if error.kind() == io::ErrorKind::StorageFull {
-                    "make room on its disk"
-                } else {
-                    "make `state_dir` a folder that s3ferry's user can write"
-                };
+                let cure = cure_of_folder(error);
                 write!(f, "cannot use the state directory: {error}; {cure}")
             }
             StartError::Signals(error) => write!(f, "cannot catch signals: {error}"),

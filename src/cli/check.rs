@@ -7,9 +7,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::arguments::{Form, Invocation};
-use super::{code_of, complain, exit, load_config, problems_of_machine, refuse};
-use crate::config::Config;
+use super::{
+    code_of, code_of_machine, complain, exit, know_jobs, problems_of_machine, read_config, refuse,
+};
 use crate::config::model::{Job, ObjectLock, ObjectOptions};
+use crate::config::{Config, Problem};
 use crate::naming::ObjectKey;
 use crate::os::signals::Signals;
 use crate::s3::checksum::Checksum;
@@ -33,20 +35,27 @@ struct Finding<'a> {
 }
 
 pub fn run(invocation: &Invocation) -> u8 {
-    let config = match load_config(invocation) {
-        Ok(config) => config,
-        Err(code) => return code,
+    let mut out = Output {
+        json: invocation.form == Form::Json,
     };
+    let config = match read_config(invocation) {
+        Ok(config) => config,
+        Err(error) => {
+            out.refuse(&error.problems);
+            return exit::CONFIGURATION;
+        }
+    };
+    if let Err(code) = know_jobs(&config, invocation) {
+        return code;
+    }
     for warning in &config.warnings {
         complain(&format!("warning: {warning}"));
     }
     let problems = problems_of_machine(&config);
     if !problems.is_empty() {
-        return refuse(&problems);
+        out.refuse(&problems);
+        return code_of_machine(&config, &problems);
     }
-    let mut out = Output {
-        json: invocation.form == Form::Json,
-    };
     out.print(&Finding {
         job: None,
         step: "configuration",
@@ -81,6 +90,24 @@ struct Output {
 }
 
 impl Output {
+    /// What is wrong with the configuration: findings for a program, lines as every command has them
+    /// for people.
+    fn refuse(&mut self, problems: &[Problem]) {
+        if !self.json {
+            refuse(problems);
+            return;
+        }
+        for problem in problems {
+            self.print(&Finding {
+                job: None,
+                step: "configuration",
+                ok: false,
+                message: problem.to_string(),
+                cure: None,
+            });
+        }
+    }
+
     fn print(&mut self, finding: &Finding<'_>) {
         let text = if self.json {
             serde_json::to_string(finding).unwrap_or_default()

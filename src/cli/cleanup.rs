@@ -12,6 +12,7 @@ use super::{code_of, complain, exit, load_signing_config};
 use crate::clock;
 use crate::config::Config;
 use crate::config::model::Job;
+use crate::os::durable::cure_of_folder;
 use crate::os::lock::StateLock;
 use crate::os::signals::Signals;
 use crate::record::keeper::Repaired;
@@ -69,8 +70,9 @@ pub fn run(invocation: &Invocation) -> u8 {
 
 fn cannot_use(config: &Config, error: &std::io::Error) -> u8 {
     complain(&format!(
-        "s3ferry: cannot use `{}`: {error}; run this as the service's user",
-        config.state_dir.display()
+        "s3ferry: cannot use `{}`: {error}; {}",
+        config.state_dir.display(),
+        cure_of_folder(error)
     ));
     exit::LOCAL
 }

@@ -18,7 +18,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::agent::StartError;
-use crate::config::{self, Config, Problem};
+use crate::config::{self, Config, ConfigError, Problem};
 use crate::credentials::missing_at_start;
 use crate::s3::{Class, Failure};
 
@@ -73,8 +73,17 @@ fn version() -> String {
 /// Reads the configuration that the invocation names; on failure it is complained about, and the
 /// exit code is returned.
 fn load_config(invocation: &Invocation) -> Result<Config, u8> {
-    let config = config::load(&invocation.config, &|name| std::env::var(name).ok())
-        .map_err(|error| refuse(&error.problems))?;
+    let config = read_config(invocation).map_err(|error| refuse(&error.problems))?;
+    know_jobs(&config, invocation)?;
+    Ok(config)
+}
+
+fn read_config(invocation: &Invocation) -> Result<Config, ConfigError> {
+    config::load(&invocation.config, &|name| std::env::var(name).ok())
+}
+
+/// Complains about a job that is named and not there.
+fn know_jobs(config: &Config, invocation: &Invocation) -> Result<(), u8> {
     for job in &invocation.jobs {
         if !config.jobs.iter().any(|known| known.name == *job) {
             let names: Vec<&str> = config.jobs.iter().map(|job| job.name.as_str()).collect();
@@ -86,7 +95,7 @@ fn load_config(invocation: &Invocation) -> Result<Config, u8> {
             return Err(exit::USAGE);
         }
     }
-    Ok(config)
+    Ok(())
 }
 
 /// As [`load_config`], for commands that use the folders. A folder that is not mounted yet, or that
@@ -107,7 +116,8 @@ fn usable(mut config: Config, more: impl Fn(&Config) -> Vec<Problem>) -> Result<
     let mut problems: Vec<Problem> = folders.into_iter().map(|found| found.problem).collect();
     problems.extend(more(&config));
     if !problems.is_empty() {
-        return Err(refuse(&problems));
+        refuse(&problems);
+        return Err(code_of_machine(&config, &problems));
     }
     let warnings = passing.iter().map(|found| found.problem.to_string());
     config.warnings.extend(warnings);
@@ -141,6 +151,17 @@ fn problems_of_credentials(config: &Config) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// A state directory that cannot be written is no mistake of the configuration, as long as that is
+/// all.
+fn code_of_machine(config: &Config, problems: &[Problem]) -> u8 {
+    let state_dir = &config.places.state_dir.field;
+    if problems.iter().all(|problem| problem.field == *state_dir) {
+        exit::LOCAL
+    } else {
+        exit::CONFIGURATION
+    }
 }
 
 fn refuse(problems: &[Problem]) -> u8 {

@@ -7,6 +7,7 @@ use rustix::process::{Signal, kill_process};
 use super::arguments::Invocation;
 use super::{complain, exit, load_config, print};
 use crate::config::Config;
+use crate::os::durable::cure_of_folder;
 use crate::os::lock::StateLock;
 use crate::processing_state::ProcessingStates;
 
@@ -32,8 +33,9 @@ pub fn run(invocation: &Invocation, enabled: bool) -> u8 {
         }
         Err(error) => {
             complain(&format!(
-                "s3ferry: cannot change the processing state in `{}`: {error}; run this as the service's user",
-                config.state_dir.display()
+                "s3ferry: cannot change the processing state in `{}`: {error}; {}",
+                config.state_dir.display(),
+                cure_of_folder(&error)
             ));
             exit::LOCAL
         }

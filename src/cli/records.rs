@@ -94,22 +94,30 @@ pub fn belongs_to_job(line: &[u8], jobs: &[String]) -> bool {
 }
 
 /// The Upload History Table: when each upload started and finished, its file, size and
-/// average speed; where there is room, its job and key; and a line that sums up.
+/// average speed; where there is room, its job and key; and a line that sums up. Where there is too
+/// little room for the file's path, the end and the speed are left out.
 ///
 /// # Errors
 /// `out` cannot be written.
 pub fn history_table(lines: &[Vec<u8>], look: Look, out: &mut dyn Write) -> io::Result<usize> {
+    let room_from = |width: usize| look.width.is_none_or(|room| room >= width);
     let columns = [
-        Column::left("Started"),
-        Column::left("Finished"),
-        Column::flexible("Source file"),
-        Column::right("Size"),
-        Column::right("Speed"),
-        Column::flexible("Job"),
-        Column::flexible("Key"),
+        (Column::left("Started"), true),
+        (Column::left("Finished"), room_from(80)),
+        (Column::flexible("Source file"), true),
+        (Column::right("Size"), true),
+        (Column::right("Speed"), room_from(70)),
+        (Column::flexible("Job"), look.is_wide()),
+        (Column::flexible("Key"), look.is_wide()),
     ];
-    let shown = if look.is_wide() { 7 } else { 5 };
-    let mut table = Table::new(&columns[..shown]);
+    let shown = |(_, is_shown): &(Column, bool)| *is_shown;
+    let heads: Vec<Column> = columns
+        .iter()
+        .copied()
+        .filter(shown)
+        .map(|(head, _)| head)
+        .collect();
+    let mut table = Table::new(&heads);
     let (mut uploads, mut bytes) = (0_usize, 0_u64);
     for entry in lines.iter().filter_map(|line| HistoryEntry::parse(line)) {
         let cells = [
@@ -121,7 +129,11 @@ pub fn history_table(lines: &[Vec<u8>], look: Look, out: &mut dyn Write) -> io::
             &entry.job,
             &entry.key,
         ];
-        table.row(&cells.map(String::as_str)[..shown]);
+        let cells = columns
+            .iter()
+            .zip(cells)
+            .filter(|(column, _)| shown(column));
+        table.row(&cells.map(|(_, cell)| cell.as_str()).collect::<Vec<_>>());
         uploads += 1;
         bytes = bytes.saturating_add(entry.size);
     }

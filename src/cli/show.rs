@@ -1,15 +1,18 @@
 //! `s3ferry history` and `s3ferry events`: the records, as tables, CSV or as they are.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use rustix::event::PollFlags;
 
 use super::arguments::{Command, Form, Invocation};
 use super::records::{self, Look, belongs_to_job};
 use super::{colour, complain, exit, load_config, record_path, table_width};
 use crate::clock;
 use crate::config::Config;
-use crate::os::signals::Signals;
+use crate::os::signals::{Signals, Woken};
 use crate::record::{Follower, read_last};
 
 /// How often `--follow` looks for new events.
@@ -25,18 +28,26 @@ pub fn run(invocation: &Invocation) -> u8 {
     } else {
         show(invocation, &config)
     };
-    match shown {
-        Ok(()) => exit::OK,
+    let problem = match shown {
+        Ok(()) => return exit::OK,
         // The reader has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
-        Err(error) => {
-            complain(&format!(
-                "s3ferry: cannot read the records in `{}`: {error}",
-                config.state_dir.display()
-            ));
-            exit::LOCAL
+        Err(Trouble::Writing(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return exit::OK;
         }
-    }
+        Err(Trouble::Writing(error)) => format!("cannot write to standard output: {error}"),
+        Err(Trouble::Reading(error)) => {
+            let folder = config.state_dir.display();
+            format!("cannot read the records in `{folder}`: {error}")
+        }
+    };
+    complain(&format!("s3ferry: {problem}"));
+    exit::LOCAL
+}
+
+/// Where the command got stuck.
+enum Trouble {
+    Reading(io::Error),
+    Writing(io::Error),
 }
 
 /// File, number of files, and how many records are shown.
@@ -52,13 +63,14 @@ fn source(invocation: &Invocation, config: &Config) -> (PathBuf, u32, usize) {
     )
 }
 
-fn show(invocation: &Invocation, config: &Config) -> io::Result<()> {
+fn show(invocation: &Invocation, config: &Config) -> Result<(), Trouble> {
     let (path, files, count) = source(invocation, config);
     let mut wanted = |line: &[u8]| belongs_to_job(line, &invocation.jobs);
-    let (lines, damaged) = read_last(&path, files, count, &mut wanted)?;
+    let (lines, damaged) = read_last(&path, files, count, &mut wanted).map_err(Trouble::Reading)?;
     let mut out = io::stdout().lock();
-    let skipped = write(invocation, config, &lines, &mut out)?;
-    out.flush()?;
+    let skipped = write(invocation, config, &lines, &mut out)
+        .and_then(|skipped| out.flush().map(|()| skipped))
+        .map_err(Trouble::Writing)?;
     warn_of(damaged + skipped, &path);
     Ok(())
 }
@@ -96,26 +108,39 @@ fn warn_of(skipped: usize, path: &std::path::Path) {
 }
 
 /// The last events, then each new one, until a signal or until nobody reads any more.
-fn follow(invocation: &Invocation, config: &Config) -> io::Result<()> {
-    let signals = Signals::install()?;
+fn follow(invocation: &Invocation, config: &Config) -> Result<(), Trouble> {
+    let signals = Signals::install().map_err(Trouble::Reading)?;
     let (path, files, count) = source(invocation, config);
     let mut wanted = |line: &[u8]| belongs_to_job(line, &invocation.jobs);
-    let (mut follower, lines, damaged) = Follower::open(&path, files, count, &mut wanted)?;
+    let (mut follower, lines, damaged) =
+        Follower::open(&path, files, count, &mut wanted).map_err(Trouble::Reading)?;
     let mut out = io::stdout().lock();
-    write(invocation, config, &lines, &mut out)?;
+    write(invocation, config, &lines, &mut out)
+        .and_then(|_| out.flush())
+        .map_err(Trouble::Writing)?;
     warn_of(damaged, &path);
-    while signals.pause(LOOK_EVERY)? {
+    while somebody_reads(&out, &signals).map_err(Trouble::Writing)? {
         let new: Vec<Vec<u8>> = follower
-            .poll()?
+            .poll()
+            .map_err(Trouble::Reading)?
             .into_iter()
             .filter(|line| belongs_to_job(line, &invocation.jobs))
             .collect();
         if !new.is_empty() {
-            write_followed(invocation, config, &new, &mut out)?;
+            write_followed(invocation, config, &new, &mut out)
+                .and_then(|()| out.flush())
+                .map_err(Trouble::Writing)?;
         }
-        out.flush()?;
     }
     Ok(())
+}
+
+/// Waits until it is time to look again. False: a signal came, or the other end of the pipe has
+/// closed, which the kernel tells without being asked for anything.
+fn somebody_reads(out: &impl AsFd, signals: &Signals) -> io::Result<bool> {
+    let until = Some(clock::monotonic() + LOOK_EVERY);
+    let woken = signals.wait_for_socket(out.as_fd(), PollFlags::empty(), until)?;
+    Ok(woken == Woken::TimedOut)
 }
 
 /// As [`write`], without what only belongs to the first lines.

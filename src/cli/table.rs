@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::text::{display_width, fit, printable};
+use crate::text::{aligned, display_width, fit};
 
 const GAP: &str = "  ";
 
@@ -68,9 +68,10 @@ impl Table {
         }
     }
 
-    /// Adds a row: a cell for each column. Control characters are escaped.
+    /// Adds a row: a cell for each column. Control characters, those of writing direction included,
+    /// are escaped.
     pub fn row(&mut self, cells: &[&str]) {
-        let cells = cells.iter().map(|cell| printable(cell.as_bytes()));
+        let cells = cells.iter().map(|cell| aligned(cell));
         self.rows.push(cells.collect());
     }
 
@@ -218,6 +219,15 @@ backups  /data/ba….dmbackup  1.5 MiB
             "\
 Job     File             Size
 a\\x0ab  \\x1b[2J\\xc2\\x9b  \\x09
+",
+        );
+        // Shown as `gpj.exe`, the one before the other.
+        check(
+            &[["a", "\u{202e}exe.jpg\u{2066}", "1 B"]],
+            None,
+            "\
+Job  File                             Size
+a    \\xe2\\x80\\xaeexe.jpg\\xe2\\x81\\xa6   1 B
 ",
         );
     }

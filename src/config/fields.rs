@@ -154,13 +154,18 @@ impl<'a> Field<'a> {
     }
 
     pub fn unexpected(&self, wanted: &str) -> Reported {
+        // What stands where a secret belongs may be one.
+        let hidden = ["key", "token", "credentials", "secret", "proxy"];
+        let hidden = hidden.iter().any(|word| self.path.contains(word));
         let found = match &self.node.value {
-            Value::Null => "null",
-            Value::Bool(_) => "a boolean",
-            Value::Number(_) => "a number",
-            Value::String(_) => "a string",
-            Value::Array(_) => "an array",
-            Value::Object(_) => "an object",
+            Value::Null => "null".to_string(),
+            Value::Bool(value) => format!("`{value}`"),
+            Value::Number(text) if !hidden => format!("the number {}", quoted(text)),
+            Value::String(text) if !hidden => format!("the string {}", quoted(text)),
+            Value::Number(_) => "a number".to_string(),
+            Value::String(_) => "a string".to_string(),
+            Value::Array(_) => "an array".to_string(),
+            Value::Object(_) => "an object".to_string(),
         };
         let cure = match self.node.value {
             Value::Number(_) if wanted.starts_with("a string") => "; put it in double quotes",

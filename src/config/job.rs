@@ -175,7 +175,12 @@ fn change_filename(
     }
     Template::parse(text, placeholders)
         .map(Some)
-        .map_err(|error| wrong_at(field, text, error.column, &error.message, &error.help))
+        .map_err(|errors| {
+            for error in errors {
+                wrong_at(field, text, error.column, &error.message, &error.help);
+            }
+            Reported
+        })
 }
 
 fn wrong_at(field: &Field<'_>, text: &str, column: usize, message: &str, help: &str) -> Reported {

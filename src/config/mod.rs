@@ -42,9 +42,13 @@ use std::path::Path;
 use fields::{Field, Reading};
 use files::Links;
 use problem::Lines;
+use wording::quoted_path;
 
 /// A larger file is no configuration.
 const FILE_LIMIT: u64 = 1 << 20;
+
+const NO_FILE: &str =
+    "there is no such file; create it, or name another with `-c` or `$S3FERRY_CONFIG`";
 
 /// Reads and checks the file at `path`, which is at most 1 MiB of UTF-8. `env` looks
 /// a variable of the environment up.
@@ -52,8 +56,12 @@ const FILE_LIMIT: u64 = 1 << 20;
 /// # Errors
 /// Everything that is wrong, in the file's order.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
-    let unreadable = |message| whole_file(path, message);
-    let opened = files::open(path, Links::Follow).map_err(unreadable)?;
+    // The path stands before the message.
+    let unreadable = |message: String| whole_file(path, message.replace(&quoted_path(path), "it"));
+    let opened = files::open(path, Links::Follow).map_err(|message| match path.try_exists() {
+        Ok(false) => whole_file(path, NO_FILE.to_string()),
+        _ => unreadable(message),
+    })?;
     let mode = opened.mode;
     let bytes = opened.read(path, FILE_LIMIT).map_err(unreadable)?;
     let text = std::str::from_utf8(&bytes).map_err(|error| not_utf8(path, &bytes, error))?;

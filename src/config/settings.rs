@@ -147,15 +147,14 @@ fn unique(
 /// The service's own files must not become candidates.
 fn apart(root: &Section<'_>, state_dir: &Path, jobs: &[Job]) -> Result<(), Reported> {
     let state = normalised(state_dir);
-    let holder = jobs.iter().find(|job| {
-        let source = normalised(&job.source_path);
-        state == source || job.recursive && state.starts_with(&source)
-    });
+    let holder = jobs
+        .iter()
+        .find(|job| state.starts_with(normalised(&job.source_path)));
     let Some(job) = holder else {
         return Ok(());
     };
     let message = format!(
-        "{} is what the job `{}` sends; keep the state in another folder",
+        "{} lies in the source folder of the job `{}`; keep the state outside of it",
         quoted_path(state_dir),
         job.name
     );

@@ -93,7 +93,7 @@ fn all_mistakes_are_told_together_in_the_files_order() {
             "9:19: jobs[0].interval: `0s` is out of range; give 1s to 365d",
             "11:5: jobs[1].host: is missing; write `<bucket>.s3.<region>.amazonaws.com`, or give `bucket` with `region` or `endpoint`",
             "11:5: jobs[1].source_path: is missing; name the folder that holds the files",
-            "11:31: jobs[1].object.tags[\"é\"]: expected a string, found a number; put it in double quotes",
+            "11:31: jobs[1].object.tags[\"é\"]: expected a string, found the number `1`; put it in double quotes",
             "11:42: jobs[1].object.acl: `privat` is not known here; did you mean `private`?",
             "11:71: jobs[1].interval: is given twice, first in line 11; keep one",
         ],
@@ -128,7 +128,7 @@ fn the_form_of_the_whole_file_is_checked() {
             &jobs("[null, 1]"),
             &[
                 "1:11: jobs[0]: expected an object, found null",
-                "1:17: jobs[1]: expected an object, found a number",
+                "1:17: jobs[1]: expected an object, found the number `1`",
             ],
         ),
         (
@@ -166,21 +166,27 @@ fn the_form_of_the_whole_file_is_checked() {
         ),
         (
             &with("\"$schema\": 1"),
-            &["2:12: $schema: expected a string, found a number; put it in double quotes"],
+            &["2:12: $schema: expected a string, found the number `1`; put it in double quotes"],
         ),
         (
             &with("\"state_dir\": \"/data/./\""),
             &[
-                "2:14: state_dir: `/data/./` is what the job `default` sends; keep the state in another folder",
+                "2:14: state_dir: `/data/./` lies in the source folder of the job `default`; keep the state outside of it",
             ],
         ),
         (
             &with("\"recursive\": true, \"state_dir\": \"/data/state\""),
             &[
-                "2:33: state_dir: `/data/state` is what the job `default` sends; keep the state in another folder",
+                "2:33: state_dir: `/data/state` lies in the source folder of the job `default`; keep the state outside of it",
             ],
         ),
-        (&with("\"state_dir\": \"/data/state\""), &[]),
+        (
+            &with("\"state_dir\": \"/data/state\""),
+            &[
+                "2:14: state_dir: `/data/state` lies in the source folder of the job `default`; keep the state outside of it",
+            ],
+        ),
+        (&with("\"state_dir\": \"/data-state\""), &[]),
     ];
     for (text, expected) in cases {
         check(text, expected);

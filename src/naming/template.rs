@@ -74,12 +74,13 @@ impl Template {
     /// values are kept in the template.
     ///
     /// # Errors
-    /// The first mistake in the text, with its column and a cure.
+    /// Every mistake in the text, with its column and a cure, in order.
     pub fn parse(
         text: &str,
         placeholders: &BTreeMap<String, String>,
-    ) -> Result<Template, TemplateError> {
+    ) -> Result<Template, Vec<TemplateError>> {
         let mut template = Template { pieces: Vec::new() };
+        let mut errors = Vec::new();
         let mut rest = text;
         while let Some(open) = rest.find('<') {
             template.literal(&rest[..open]);
@@ -89,13 +90,26 @@ impl Template {
                 template.literal("<");
                 after
             } else {
-                let (word, after) = enclosed(from_open).ok_or_else(|| unclosed(column))?;
-                let piece = piece(word, placeholders).map_err(|error| error.moved_by(column))?;
-                template.placeholder(piece, rest[..open].ends_with('.'), after)
+                // What follows may be meant to be inside.
+                let Some((word, after)) = enclosed(from_open) else {
+                    errors.push(unclosed(column));
+                    break;
+                };
+                match piece(word, placeholders) {
+                    Ok(piece) => template.placeholder(piece, rest[..open].ends_with('.'), after),
+                    Err(error) => {
+                        errors.push(error.moved_by(column));
+                        after
+                    }
+                }
             };
         }
         template.literal(rest);
-        Ok(template)
+        if errors.is_empty() {
+            Ok(template)
+        } else {
+            Err(errors)
+        }
     }
 
     /// Whether the template says nothing, which means that names are kept.

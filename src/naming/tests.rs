@@ -139,8 +139,9 @@ fn times_take_strftime_formats() {
 #[test]
 fn mistakes_in_a_template_are_shown_with_place_and_cure() {
     fn check(template: &str, expected: &str) {
-        let error = Template::parse(template, &BTreeMap::new()).unwrap_err();
-        assert_eq!(error.to_string(), expected, "{template}");
+        let errors = Template::parse(template, &BTreeMap::new()).unwrap_err();
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(errors.join("\n"), expected, "{template}");
     }
     check(
         "<filename",
@@ -200,9 +201,16 @@ fn mistakes_in_a_template_are_shown_with_place_and_cure() {
 }
 
 #[test]
+fn every_mistake_in_a_template_is_shown() {
+    let errors = Template::parse("<fielname>-<site>-<createTime:%Q>-<job", &own()).unwrap_err();
+    let columns: Vec<usize> = errors.iter().map(|error| error.column).collect();
+    assert_eq!(columns, [1, 31, 35], "{errors:?}");
+}
+
+#[test]
 fn a_placeholder_of_ones_own_is_suggested_too() {
-    let error = Template::parse("<Site>", &own()).unwrap_err();
-    assert_eq!(error.help, "did you mean `<site>`?");
+    let errors = Template::parse("<Site>", &own()).unwrap_err();
+    assert_eq!(errors[0].help, "did you mean `<site>`?");
 }
 
 #[test]

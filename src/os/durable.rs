@@ -48,6 +48,19 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     }
 }
 
+/// What a person can do where a folder cannot be written for `error`.
+pub fn cure_of_folder(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on its disk",
+        io::ErrorKind::ReadOnlyFilesystem => "mount its file system writable",
+        io::ErrorKind::PermissionDenied => {
+            "let the service's user write it, or run this as that user"
+        }
+        io::ErrorKind::NotADirectory => "name a folder",
+        _ => "look to its disk: there must be room, and the service's user must be able to write",
+    }
+}
+
 fn beside(path: &Path) -> std::path::PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");

@@ -8,10 +8,13 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use time::OffsetDateTime;
+
 use super::ledger::{Confirmed, Damage, Fingerprint, KeyHash, Ledger, SourceFate};
-use super::{Event, EventKind, HistoryEntry, JsonLines, Repair, Severity, read_last};
+use super::{Event, EventError, EventKind, HistoryEntry, JsonLines, Repair, Severity, read_last};
 use crate::clock;
 use crate::config::model::{Config, Rotation};
+use crate::os::durable::cure_of_folder;
 
 /// A batch is closed when it has so many files, or is so old.
 const BATCH_FILES: usize = 64;
@@ -53,6 +56,8 @@ pub struct Records {
     pending_since: Option<Instant>,
     /// What of the state directory could not be written, which has been said.
     failing: Vec<&'static str>,
+    /// When that began and how it is told, as long as the events could not take it.
+    untold: Option<(OffsetDateTime, String)>,
 }
 
 /// What the opening repaired in one file.
@@ -81,6 +86,7 @@ impl Records {
             pending: Vec::new(),
             pending_since: None,
             failing: Vec::new(),
+            untold: None,
         };
         Ok((records, repairs(history_repair, events_repair, damage)))
     }
@@ -297,25 +303,53 @@ impl Records {
         match result {
             Ok(()) => self.failing.retain(|failing| *failing != what),
             Err(error) => {
-                if !was_failing {
-                    log::error!(
-                        "the state directory could not be written ({what}): {error}; make room or let s3ferry's user write it; uploads go on, nothing is deleted or moved until it can"
-                    );
-                }
                 if !self.failing.contains(&what) {
                     self.failing.push(what);
+                }
+                if !was_failing {
+                    let message = format!(
+                        "the state directory could not be written ({what}): {error}; uploads go on, nothing is deleted or moved until it can"
+                    );
+                    let event = state_dir_fails(clock::wall(), &message, &error);
+                    log_event(&event);
+                    if self.events.append(&event.to_line()).is_err() {
+                        self.untold = Some((event.time, message));
+                    }
                 }
             }
         }
         if was_failing && !self.is_failing() {
-            log::warn!("the state directory can be written again");
+            self.tell_that_it_works();
         }
+    }
+
+    /// What could not be told when it happened is told with its own time.
+    fn tell_that_it_works(&mut self) {
+        if let Some((time, message)) = self.untold.take() {
+            let event = state_dir_fails(time, &message, &io::ErrorKind::Other.into());
+            let _ = self.events.append(&event.to_line());
+        }
+        self.event(&Event::new(
+            clock::wall(),
+            EventKind::JobUnblocked,
+            Severity::Info,
+            "the state directory can be written again",
+        ));
     }
 
     /// Whether the last write to one of the files failed.
     pub fn is_failing(&self) -> bool {
         !self.failing.is_empty()
     }
+}
+
+/// The event of a state directory that cannot be written; it is about no job.
+fn state_dir_fails<'a>(time: OffsetDateTime, message: &'a str, error: &io::Error) -> Event<'a> {
+    Event::new(time, EventKind::JobBlocked, Severity::Error, message).error(EventError {
+        class: "local",
+        hint: Some(cure_of_folder(error)),
+        ..EventError::default()
+    })
 }
 
 fn repairs(history: Repair, events: Repair, ledger: Damage) -> Vec<Repaired> {

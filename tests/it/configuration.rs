@@ -198,6 +198,37 @@ fn what_is_no_json_and_no_file_is_said_so() {
 }
 
 #[test]
+fn a_program_that_asks_gets_the_mistakes_as_findings() {
+    let agent = offline_agent();
+    let spoilt = good(&agent)
+        .replace(r#""1h""#, r#""soon""#)
+        .replace("oldest", "oldset");
+    let output = agent
+        .run_with_text(&spoilt, &["check", "--json"])
+        .expect_code(78);
+    let findings = output.json_lines();
+    assert_eq!(findings.len(), 2, "{output:#?}");
+    for (finding, field) in findings.iter().zip(["jobs[0].interval", "jobs[0].order"]) {
+        assert_eq!(
+            (&finding["ok"], &finding["step"]),
+            (&false.into(), &"configuration".into())
+        );
+        assert!(
+            finding["message"].as_str().unwrap().contains(field),
+            "{finding}"
+        );
+    }
+    std::fs::remove_dir(agent.source()).unwrap();
+    let output = agent.run(&["check", "--json", "--offline"]).expect_code(78);
+    assert!(
+        output.json_lines()[0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("source_path")
+    );
+}
+
+#[test]
 fn no_command_runs_over_a_bad_configuration() {
     for command in [
         "run", "once", "plan", "check", "status", "history", "events", "pause",

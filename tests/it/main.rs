@@ -28,6 +28,7 @@ mod readme;
 mod records;
 mod retries;
 mod stalls;
+mod state_dir;
 mod supervisor;
 mod support;
 mod tls;

@@ -1,11 +1,13 @@
 //! The upload history and the events, as the commands show them.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::agent::{Agent, JOB};
+use crate::support::agent::{Agent, JOB, SOON, binary};
 use crate::support::server::{S3Options, S3Server};
 
 /// An agent that has sent `a.bin`, `b.bin` and `c.bin` (100, 200 and 300 bytes), in that order.
@@ -191,4 +193,49 @@ fn the_history_rotates_within_its_bounds() {
         .json_lines();
     assert_eq!(column(&shown, "key").last().unwrap(), "59");
     assert_eq!(shown, agent.history());
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_not_blamed_on_the_records() {
+    let (_server, agent) = after_three_uploads();
+    for command in ["history", "events"] {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = shell(&agent, &[command]).stdout(full).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(74), "{said}");
+        assert!(said.contains("cannot write to standard output"), "{said}");
+    }
+}
+
+#[test]
+fn following_ends_when_its_reader_goes_away() {
+    let (_server, agent) = after_three_uploads();
+    let mut child = shell(&agent, &["events", "--follow", "-n", "1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    drop(lines);
+    let deadline = Instant::now() + SOON;
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if Instant::now() > deadline => {
+                child.kill().unwrap();
+                panic!("it goes on without a reader");
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    assert!(status.success(), "{status}");
+}
+
+/// A command with its output where the test wants it.
+fn shell(agent: &Agent, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(arguments).arg("-c").arg(agent.config_path());
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    command
 }

@@ -129,6 +129,18 @@ Started              Finished      Source file                  Size       Speed
     check_table(
         history_table,
         &uploads(),
+        Some(60),
+        "\
+Started              Source file                        Size
+2026-11-22 14:05:09  /data/backups/week-1.dmbackup   1.4 GiB
+2026-11-22 14:06:49  /data/backups/…録\\x0a.dmbackup    512 B
+2026-11-22 23:59:59  =cmd\\xff                            0 B
+3 uploads, 1.4 GiB
+",
+    );
+    check_table(
+        history_table,
+        &uploads(),
         Some(120),
         "\
 Started              Finished             Source file                 Size       Speed  Job      Key

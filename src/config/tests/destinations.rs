@@ -307,7 +307,7 @@ fn a_wrong_destination_is_told_with_its_cure() {
         ),
         (
             r#""bucket": "abc", "region": "eu-west-2", "port": §"443""#,
-            "§: port: expected a whole number, 1 to 65535, found a string",
+            "§: port: expected a whole number, 1 to 65535, found the string `443`",
         ),
     ];
     for (fields, expected) in cases {

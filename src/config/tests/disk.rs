@@ -221,18 +221,14 @@ fn a_file_that_is_no_text_is_told_with_its_name() {
             &binary,
             format!("{binary}:2:5: not UTF-8; save the file as UTF-8"),
         ),
-        (
-            &large,
-            format!("{large}: `{large}` is larger than 1024 KiB"),
-        ),
+        (&large, format!("{large}: it is larger than 1024 KiB")),
         (
             &missing,
-            format!("{missing}: cannot read `{missing}`: No such file or directory (os error 2)"),
+            format!(
+                "{missing}: there is no such file; create it, or name another with `-c` or `$S3FERRY_CONFIG`"
+            ),
         ),
-        (
-            &directory,
-            format!("{directory}: `{directory}` is not a regular file"),
-        ),
+        (&directory, format!("{directory}: it is not a regular file")),
     ];
     for (path, expected) in cases {
         let error = load(Path::new(path), &environment).expect_err(path);
@@ -282,7 +278,8 @@ fn folders_that_cannot_be_used_are_told_with_their_place() {
     let below = folder.folder("source/below");
     symlink(&below, folder.path("link")).expect("a link");
     let link = folder.path("link");
-    let state = folder.path("file/state");
+    folder.file("other", 0o600, b"");
+    let state = folder.path("other/state");
     let text = format!(
         r#"{{"jobs": [
 {{"host": "{HOST}", "source_path": "{missing}"}},

@@ -11,7 +11,7 @@ fn a_wrong_setting_is_told_with_its_cure() {
     let cases: &[(&str, &[&str])] = &[
         (
             "\"log\": §1",
-            &["§: log: expected an object, found a number"],
+            &["§: log: expected an object, found the number `1`"],
         ),
         (
             "\"log\": {\"level\": §\"inof\"}",
@@ -49,7 +49,7 @@ fn a_wrong_setting_is_told_with_its_cure() {
         ),
         (
             "\"events\": {\"shown\": §\"1\"}",
-            &["§: events.shown: expected a whole number, 1 or more, found a string"],
+            &["§: events.shown: expected a whole number, 1 or more, found the string `1`"],
         ),
         (
             "\"history\": {\"max_size\": §\"1M\"}",
@@ -59,7 +59,7 @@ fn a_wrong_setting_is_told_with_its_cure() {
         ),
         (
             "\"history\": {\"max_size\": §true}",
-            &["§: history.max_size: expected a size like `\"64MiB\"`, found a boolean"],
+            &["§: history.max_size: expected a size like `\"64MiB\"`, found `true`"],
         ),
         (
             "\"history\": {\"shown\": 1}",
@@ -67,7 +67,7 @@ fn a_wrong_setting_is_told_with_its_cure() {
         ),
         (
             "\"time_zone\": §1",
-            &["§: time_zone: expected `utc` or `local`, found a number"],
+            &["§: time_zone: expected `utc` or `local`, found the number `1`"],
         ),
         (
             "\"placeholders\": §[]",
@@ -76,7 +76,7 @@ fn a_wrong_setting_is_told_with_its_cure() {
         (
             "\"placeholders\": {\"a\": §17}",
             &[
-                "§: placeholders.a: expected a string, `{\"env\": \"NAME\"}` or `{\"file\": \"/path\"}`, found a number; put it in double quotes",
+                "§: placeholders.a: expected a string, `{\"env\": \"NAME\"}` or `{\"file\": \"/path\"}`, found the number `17`; put it in double quotes",
             ],
         ),
         (
@@ -117,7 +117,7 @@ fn a_wrong_field_of_a_job_is_told_with_its_cure() {
         ),
         (
             "\"processing_state\": §true",
-            &["§: processing_state: expected `enabled` or `disabled`, found a boolean"],
+            &["§: processing_state: expected `enabled` or `disabled`, found `true`"],
         ),
         (
             "\"processing_state\": §\"enable\"",
@@ -137,15 +137,15 @@ fn a_wrong_field_of_a_job_is_told_with_its_cure() {
         ),
         (
             "\"recursive\": §\"yes\"",
-            &["§: recursive: expected `true` or `false`, found a string"],
+            &["§: recursive: expected `true` or `false`, found the string `yes`"],
         ),
         (
             "\"filter\": §1",
-            &["§: filter: expected a string, found a number; put it in double quotes"],
+            &["§: filter: expected a string, found the number `1`; put it in double quotes"],
         ),
         (
             "\"interval\": §3600",
-            &["§: interval: expected a duration like `\"1h\"`, found a number"],
+            &["§: interval: expected a duration like `\"1h\"`, found the number `3600`"],
         ),
         (
             "\"interval\": §\"3600\"",
@@ -169,14 +169,14 @@ fn a_wrong_field_of_a_job_is_told_with_its_cure() {
         ),
         (
             "\"windows\": §\"22:00-06:00\"",
-            &["§: windows: expected an array, found a string"],
+            &["§: windows: expected an array, found the string `22:00-06:00`"],
         ),
         (
             "\"windows\": [\"22-6\", \"24:00-06:00\", 1]",
             &[
                 "2:13: windows[0]: `22-6` is no window; write it like `22:00-06:00`",
                 "2:21: windows[1]: `24:00-06:00` is no window; write it like `22:00-06:00`",
-                "2:36: windows[2]: expected a string, found a number; put it in double quotes",
+                "2:36: windows[2]: expected a string, found the number `1`; put it in double quotes",
             ],
         ),
         (
@@ -194,7 +194,7 @@ fn a_wrong_field_of_a_job_is_told_with_its_cure() {
         (
             "\"after_upload\": §1",
             &[
-                "§: after_upload: expected `keep`, `delete` or `{\"move_to\": \"/path\"}`, found a number",
+                "§: after_upload: expected `keep`, `delete` or `{\"move_to\": \"/path\"}`, found the number `1`",
             ],
         ),
         (
@@ -262,7 +262,7 @@ fn a_wrong_field_of_a_job_is_told_with_its_cure() {
 fn a_wrong_pattern_or_template_is_told_at_its_own_character() {
     let none = std::collections::BTreeMap::new();
     let filter = Filter::new(r"a\.(?>b)").expect_err("it has an atomic group");
-    let template = Template::parse("A<nope>", &none).expect_err("nothing has that name");
+    let template = &Template::parse("A<nope>", &none).expect_err("nothing has that name")[0];
     // Four characters into the pattern, five into the text, for the doubled backslash.
     check(
         r#"{"host": "mybucket.s3.eu-west-2.amazonaws.com", "source_path": "/data", "filter": "a\\.§(?>b)"}"#,

@@ -2,6 +2,7 @@ mod files;
 mod follow;
 mod formats;
 mod ledger;
+mod properties;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod connect_proxy;
 pub mod files;
+pub mod mounts;
 pub mod process;
 pub mod proxy;
 pub mod running;

@@ -1,0 +1,87 @@
+//! A state directory that cannot be written: the exit code, the cure, and the events.
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::agent::{Agent, SOON};
+use crate::support::mounts::Mount;
+use crate::support::server::{BUCKET, Request, S3Options, S3Server};
+
+const ROOM: u64 = 512 * 1024;
+const FILES: u64 = 40;
+
+#[test]
+fn a_read_only_state_directory_is_a_local_failure_with_its_cure() {
+    let server = S3Server::start(S3Options::default());
+    let agent = Agent::new(&server);
+    let Some(mount) = Mount::tmpfs(&agent.state(), ROOM) else {
+        return;
+    };
+    mount.set_read_only(true);
+    agent.write_file("a", 10, 1);
+    for command in ["once", "run", "check", "cleanup", "pause"] {
+        let output = agent.run(&[command]);
+        assert_eq!(output.code, Some(74), "{command}: {output:#?}");
+        assert!(output.stderr.contains("writable"), "{command}: {output:#?}");
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_full_disk_is_told_as_such() {
+    let server = S3Server::start(S3Options::default());
+    let agent = Agent::new(&server);
+    let Some(mount) = Mount::tmpfs(&agent.state(), ROOM) else {
+        return;
+    };
+    mount.fill();
+    let output = agent.run(&["pause"]).expect_code(74);
+    assert!(output.stderr.contains("make room"), "{output:#?}");
+}
+
+#[test]
+fn a_state_directory_that_fills_up_is_an_event_and_so_is_its_end() {
+    let server = S3Server::start(S3Options::default());
+    let agent = Agent::new(&server).with_job(json!({ "after_upload": "delete" }));
+    let Some(mount) = Mount::tmpfs(&agent.state(), ROOM) else {
+        return;
+    };
+    let running = agent.start();
+    let filling = mount.fill();
+    // More than fits into what is left of the pages that the records have.
+    for number in 0..FILES {
+        agent.write_file(format!("{number}"), 10, number);
+    }
+    running.signal(Signal::USR1);
+    let sent = |request: &Request| request.status == Some(200);
+    assert!(server.wait_for_requests(FILES as usize, SOON, sent));
+    let left = || std::fs::read_dir(agent.source()).unwrap().count();
+    assert!(left() > 0, "nothing may go while it cannot be written down");
+
+    std::fs::remove_file(filling).unwrap();
+    running.signal(Signal::USR1);
+    let restored = running.wait_for_event("job_unblocked", SOON);
+    assert_eq!(
+        (&restored["severity"], &restored["job"]),
+        (&json!("info"), &json!(null))
+    );
+    let failed = &agent.events_of("job_blocked")[0];
+    assert!(
+        failed["message"]
+            .as_str()
+            .unwrap()
+            .contains("state directory"),
+        "{failed}"
+    );
+    assert_eq!(failed["error"]["class"], "local");
+    // Told when there was room, dated when it happened.
+    assert!(failed["time"].as_str() < restored["time"].as_str());
+    let deadline = std::time::Instant::now() + SOON;
+    while left() > 0 {
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(running.stop().success());
+    assert_eq!(server.keys(BUCKET).len(), FILES as usize);
+    assert_eq!(agent.history().len(), FILES as usize);
+}
