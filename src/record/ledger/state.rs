@@ -161,7 +161,11 @@ impl State {
         self.creations.retain(|creation| creation.token != token);
     }
 
+    /// What could not be written of the upload before its confirmation is over, too.
     fn end_same_object(&mut self, confirmed: &Confirmed) {
+        let entry = &confirmed.entry;
+        self.creations
+            .retain(|begun| begun.job != entry.job || begun.key != entry.key);
         self.uploads.retain(|open| {
             open.abort
                 || open.fingerprint != confirmed.fingerprint
