@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::HeaderMap;
 use s3::bucket::Bucket;
@@ -39,6 +40,8 @@ pub struct Client {
     /// The server's clock minus ours, as far as it matters.
     clock_offset: Duration,
     clock_corrected: bool,
+    /// The server's clock at a moment of ours that no step of the clock can move.
+    server_time: Option<(OffsetDateTime, Instant)>,
 }
 
 impl std::fmt::Debug for Client {
@@ -72,6 +75,7 @@ impl Client {
             signing_keys: SigningKeys::default(),
             clock_offset: Duration::ZERO,
             clock_corrected: false,
+            server_time: None,
         })
     }
 
@@ -103,6 +107,12 @@ impl Client {
     /// The server's clock minus ours, once after each correction.
     pub fn take_clock_correction(&mut self) -> Option<Duration> {
         std::mem::take(&mut self.clock_corrected).then_some(self.clock_offset)
+    }
+
+    /// The server's time, if it has told one in this process.
+    pub fn server_now(&self) -> Option<OffsetDateTime> {
+        let (told, at) = self.server_time?;
+        told.checked_add(clock::monotonic().duration_since(at).try_into().ok()?)
     }
 
     pub(super) fn add_customer_key(&self, headers: &mut HeaderMap) {
@@ -231,10 +241,12 @@ impl Client {
             sent_at,
             elapsed,
         );
-        if let Some(seen) = seen
-            && self.destination.tls
-        {
-            raise_clock_floor(sent_at.saturating_add(seen.skew));
+        if let Some(seen) = seen {
+            let told = sent_at.saturating_add(seen.skew);
+            self.server_time = Some((told, started));
+            if self.destination.tls {
+                raise_clock_floor(told);
+            }
         }
         self.transport
             .pace()

@@ -7,8 +7,8 @@ use crate::record::ledger::{Creation, Ledger, OpenUpload};
 use crate::record::parse_timestamp;
 use crate::s3::{Class, Client, Failure, UploadId, UploadInfo};
 
-/// As far as S3 lets a clock be off (`RequestTimeTooSkewed` beyond it).
-const CLOCKS_DIFFER: Duration = Duration::minutes(15);
+/// `Date` has whole seconds, and S3's own machines are not quite at one.
+const ROUNDING: Duration = Duration::minutes(1);
 
 /// Ends what is open in vain for `job`, each once. What does not work stays in the ledger.
 pub fn end_leftovers(client: &mut Client, ledger: &mut Ledger, job: &str) -> Result<(), Failure> {
@@ -67,13 +67,14 @@ fn abort_empty(client: &mut Client, ledger: &Ledger, creation: &Creation) -> Res
     Ok(())
 }
 
+/// Both are the server's times. Before its first answer that is not known, and our clock may be years
+/// off: then any upload of the key may be ours.
 fn is_begun_since(creation: &Creation, upload: &UploadInfo) -> bool {
-    match (
-        parse_timestamp(&creation.at),
-        parse_timestamp(&upload.initiated),
-    ) {
-        (Some(created), Some(initiated)) => initiated - created >= -CLOCKS_DIFFER,
-        _ => false,
+    let created = creation.at.as_deref().and_then(parse_timestamp);
+    match (created, parse_timestamp(&upload.initiated)) {
+        (Some(created), Some(initiated)) => initiated - created >= -ROUNDING,
+        (None, Some(_)) => true,
+        (_, None) => false,
     }
 }
 

@@ -315,7 +315,7 @@ fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, Uploa
 fn announced(context: &mut Context<'_>, task: Task<'_>) -> String {
     let token = new_token();
     let place = (task.job, context.client.bucket(), task.key.as_str());
-    let now = context.client.signing_time();
+    let now = context.client.server_now();
     if let Err(error) = context.ledger.about_to_create(&token, place, now) {
         log::warn!("an upload is not announced, the state directory fails: {error}");
     }

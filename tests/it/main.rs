@@ -20,6 +20,7 @@ mod if_exists;
 mod leftovers;
 mod loop_and_signals;
 mod main_job;
+mod many_files;
 mod moving;
 mod objects;
 mod permissions;

@@ -17,8 +17,8 @@ pub struct Creation {
     pub job: String,
     pub bucket: String,
     pub key: String,
-    /// When it was about to be sent, by the server's clock as far as that was known.
-    pub at: String,
+    /// When it was about to be sent, by the server's clock, where that was known.
+    pub at: Option<String>,
 }
 
 impl Ledger {
@@ -28,14 +28,14 @@ impl Ledger {
         &mut self,
         token: &str,
         (job, bucket, key): (&str, &str, &str),
-        at: OffsetDateTime,
+        at: Option<OffsetDateTime>,
     ) -> io::Result<()> {
         let creation = Creation {
             token: token.to_owned(),
             job: job.to_owned(),
             bucket: bucket.to_owned(),
             key: key.to_owned(),
-            at: timestamp(at),
+            at: at.map(timestamp),
         };
         let line = Line::creating(&creation);
         self.state.creations.push(creation);

@@ -45,7 +45,8 @@ pub struct CreationLine {
     pub job: String,
     pub bucket: String,
     pub key: String,
-    pub at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

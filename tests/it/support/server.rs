@@ -204,6 +204,12 @@ impl S3Server {
         self.shared.lock().requests.clone()
     }
 
+    /// The same, and forgets them; for when none is under way.
+    #[allow(dead_code, reason = "only a test that runs for hours needs it")]
+    pub fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.shared.lock().requests)
+    }
+
     /// How many connections were ever accepted.
     pub fn connections(&self) -> u64 {
         self.shared.lock().connections
@@ -400,7 +406,9 @@ async fn handle(
         Some(failure) => fail(failure, request, service).await,
     };
     if let Ok(reply) = &reply {
-        shared.lock().requests[index].status = Some(reply.status().as_u16());
+        if let Some(request) = shared.lock().requests.get_mut(index) {
+            request.status = Some(reply.status().as_u16());
+        }
         shared.changed.notify_all();
     }
     reply
