@@ -164,7 +164,7 @@ fn check_job(job: &Job, signals: &Arc<Signals>, offline: bool, out: &mut Output)
             out.print(&Finding {
                 ok: false,
                 cure: failure.hint.map(str::to_owned),
-                ..fine("credentials", failure.to_string())
+                ..fine("credentials", failure.message.clone())
             });
             return code_of(&failure);
         }

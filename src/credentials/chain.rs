@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use super::{Context, CredentialError, Env, ErrorKind, Fetched};
-use super::{container, environment, instance_metadata, shared_files, web_identity};
-use crate::config::model::{CredentialSource, ProfileSource, SystemdSource};
+use super::{container, environment, instance_metadata, shared_files, systemd, web_identity};
+use crate::config::model::{CredentialSource, ProfileSource};
 
 type Ask = dyn Fn(&Context<'_>) -> Result<Fetched, CredentialError>;
 
@@ -45,21 +45,21 @@ fn metadata(context: &Context<'_>) -> Result<Fetched, CredentialError> {
     })
 }
 
-/// What keeps `source` from working that no wait and no other host can change: nothing in the
-/// environment, in no file, and nobody to ask. `env` looks a variable up.
+/// What keeps `source` from working that only a restart can change: its variables, or, where
+/// nothing is configured, nothing in the environment, in no file, and nobody to ask. `env` looks a
+/// variable up.
 pub fn missing_at_start(source: &CredentialSource, env: &Env<'_>) -> Option<CredentialError> {
     match source {
         CredentialSource::Environment => environment::fetch(env).err(),
-        CredentialSource::Systemd(names) => missing_from_systemd(env, names),
+        CredentialSource::Systemd(names) => systemd::fetch(env, names).err(),
         CredentialSource::Container => container::url(env).err(),
+        CredentialSource::InstanceMetadata { endpoint: None } => {
+            instance_metadata::endpoint(env).err()
+        }
         CredentialSource::AssumeRole(role) => missing_at_start(&role.source, env),
         CredentialSource::Chain => missing_everywhere(env),
         _ => None,
     }
-}
-
-fn missing_from_systemd(env: &Env<'_>, names: &SystemdSource) -> Option<CredentialError> {
-    super::systemd::fetch(env, names).err()
 }
 
 fn missing_everywhere(env: &Env<'_>) -> Option<CredentialError> {

@@ -32,6 +32,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const TRIES: u32 = 3;
 const TOKEN_LIMIT: u64 = 64 * 1024;
 
+const ABSENT_HINT: &str =
+    "run s3ferry where the container's platform sets one of them, or name another provider";
 const URI_HINT: &str = "correct AWS_CONTAINER_CREDENTIALS_FULL_URI: https, or http on loopback, 169.254.170.2, 169.254.170.23 or [fd00:ec2::23]";
 const TOKEN_HINT: &str = "correct the token or its file, as the container's platform gives it";
 const ROLE_HINT: &str = "give the container's task or service account a role";
@@ -71,7 +73,7 @@ pub(super) fn url(env: &Env<'_>) -> Result<String, CredentialError> {
     }
     let Some(url) = variable(env, FULL) else {
         let reason = format!("neither {RELATIVE} nor {FULL} is set");
-        return Err(CredentialError::absent(NAME, reason));
+        return Err(CredentialError::absent(NAME, reason).cured_by(ABSENT_HINT));
     };
     let parsed: Uri = url.parse().map_err(|_| wrong(FULL, "is no URL"))?;
     let host = parsed.host().unwrap_or_default();

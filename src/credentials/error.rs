@@ -97,6 +97,12 @@ impl CredentialError {
         self
     }
 
+    /// With what the user can do, where trying again alone may not help.
+    pub(super) fn cured_by(mut self, hint: &'static str) -> Self {
+        self.hint = hint;
+        self
+    }
+
     pub(super) fn is_absent(&self) -> bool {
         matches!(self.kind, ErrorKind::Absent)
     }

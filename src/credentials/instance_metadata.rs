@@ -88,7 +88,10 @@ fn role(http: &Http, origin: &str, token: &str) -> Result<String, CredentialErro
     let answer = get(http, &format!("{origin}{ROLES}"), token)?;
     match answer.status {
         200 => {}
-        404 => return Err(CredentialError::absent(NAME, "the instance has no role")),
+        404 => {
+            let error = CredentialError::absent(NAME, "the instance has no role");
+            return Err(error.cured_by(ROLE_HINT));
+        }
         _ => return Err(http.refused(&answer, V2_HINT)),
     }
     let first = std::str::from_utf8(&answer.body)
@@ -128,10 +131,9 @@ fn text(answer: &Answer) -> Option<&str> {
 /// `http://host[:port]`, as the environment chooses it.
 pub(super) fn endpoint(env: &Env<'_>) -> Result<String, CredentialError> {
     if variable(env, DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        return Err(CredentialError::absent(
-            NAME,
-            format!("{DISABLED} is `true`"),
-        ));
+        let error = CredentialError::absent(NAME, format!("{DISABLED} is `true`"));
+        return Err(error
+            .cured_by("take AWS_EC2_METADATA_DISABLED out of the environment, or set `endpoint`"));
     }
     if let Some(url) = variable(env, ENDPOINT) {
         return http_origin(&url).map_err(|cause| {

@@ -21,6 +21,8 @@ const NAME: &str = "process";
 /// Between two looks at a program that has closed its output and has not ended.
 const PAUSE: Duration = Duration::from_millis(10);
 
+const FAILED_HINT: &str = "run the program by hand as s3ferry's user; with `log.level` `debug` the log has what it writes to standard error";
+const TIMEOUT_HINT: &str = "find out what the program waits for, or raise `timeout`";
 const RUN_HINT: &str = "give the program's absolute path, and let s3ferry's user run it";
 
 pub(super) fn fetch(
@@ -81,10 +83,8 @@ fn run(signals: &Signals, source: &ProcessSource) -> Result<Vec<u8>, CredentialE
         Ok(output)
     } else {
         // A network that is down, as often as not.
-        Err(CredentialError::temporary(
-            NAME,
-            format!("the program failed ({status})"),
-        ))
+        let reason = format!("the program failed ({status})");
+        Err(CredentialError::temporary(NAME, reason).cured_by(FAILED_HINT))
     }
 }
 
@@ -113,10 +113,8 @@ impl Trouble {
             Trouble::Io(error) => CredentialError::temporary(NAME, error),
             Trouble::TooLong => {
                 let limit = crate::text::human_duration(source.timeout);
-                CredentialError::temporary(
-                    NAME,
-                    format!("the program took longer than {limit} and was killed"),
-                )
+                let reason = format!("the program took longer than {limit} and was killed");
+                CredentialError::temporary(NAME, reason).cured_by(TIMEOUT_HINT)
             }
             Trouble::TooMuch => CredentialError::misconfigured(
                 NAME,

@@ -18,6 +18,7 @@ const NAME: &str = "shared files";
 /// Larger files are nobody's profiles.
 const FILE_LIMIT: u64 = 256 * 1024;
 
+const ABSENT_HINT: &str = "make one of the files, or name it in `config_file` or `credentials_file`; HOME is that of the service";
 const FILE_HINT: &str = "correct the file as AWS's tools would have it";
 const MODE_HINT: &str = "a file with keys in it is its owner's alone";
 const PROFILE_HINT: &str = "name a profile that is there, in `profile` or AWS_PROFILE";
@@ -96,7 +97,8 @@ fn read(env: &Env<'_>, source: &ProfileSource) -> Result<Profiles, CredentialErr
     }
     if missing.len() == 2 {
         missing.dedup();
-        return Err(CredentialError::absent(NAME, missing.join(", ")));
+        let error = CredentialError::absent(NAME, missing.join(", "));
+        return Err(error.cured_by(ABSENT_HINT));
     }
     Ok(profiles)
 }

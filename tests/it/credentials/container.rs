@@ -119,6 +119,15 @@ fn the_container_is_asked_on_trusted_hosts_alone() {
             "{output:#?}"
         );
     }
+    let absent = agent(&server, json!({ "provider": "container" }));
+    absent.write_file("a", 10, 1);
+    let output = absent.once().expect_code(78);
+    assert!(
+        output
+            .stderr
+            .contains("is set; run s3ferry where the container's platform sets one"),
+        "{output:#?}"
+    );
     let service = ScriptedServer::start([text(200, &good_keys()).for_ever()]);
     let smuggled = agent_at(&server, &path(&service))
         .with_env("AWS_CONTAINER_AUTHORIZATION_TOKEN", "hush-hush\r\nX: y");
