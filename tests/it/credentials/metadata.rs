@@ -247,6 +247,52 @@ fn a_trickle_does_not_hold_the_program() {
     );
 }
 
+/// A port whose queue is full: what arrives there is neither taken nor refused, as on most networks
+/// without such a service.
+fn silent_port() -> (std::net::SocketAddr, Vec<std::os::fd::OwnedFd>) {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with};
+    let socket = || {
+        let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+        socket_with(
+            family,
+            kind,
+            SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap()
+    };
+    let listener = socket();
+    bind(&listener, &std::net::SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    listen(&listener, 0).unwrap();
+    let address = std::net::TcpListener::from(listener.try_clone().unwrap());
+    let address = address.local_addr().unwrap();
+    let mut kept = vec![listener];
+    for _ in 0..4 {
+        let client = socket();
+        let _ = connect(&client, &address);
+        kept.push(client);
+    }
+    (address, kept)
+}
+
+#[test]
+fn a_host_that_says_nothing_is_given_up_on_within_seconds() {
+    let server = S3Server::start(S3Options::default());
+    let (address, _kept) = silent_port();
+    let agent = found(&server, &format!("http://{address}"));
+    agent.write_file("a", 10, 1);
+    let output = agent.run(&["once", "--give-up", "100ms"]).expect_code(75);
+    assert!(
+        output
+            .stderr
+            .contains("TimedOut: instance metadata: 127.0.0.1:"),
+        "{output:#?}"
+    );
+    // Twice four tries of a second.
+    assert!(output.took < Duration::from_secs(20), "{output:#?}");
+    assert!(output.took > Duration::from_secs(4), "{output:#?}");
+}
+
 #[test]
 fn keys_that_are_handed_out_as_expired_are_for_the_store_to_judge() {
     let server = S3Server::start(S3Options::default());
