@@ -13,6 +13,7 @@ use rustls::server::WebPkiClientVerifier;
 use serde_json::json;
 
 use super::*;
+use crate::support::connect_proxy::ConnectProxy;
 use crate::support::server::S3Options;
 use crate::support::tls::TlsFront;
 
@@ -128,6 +129,24 @@ fn a_device_signs_with_the_keys_that_its_certificate_brings() {
         );
         assert_eq!(seen.header("x-amzn-iot-thingname"), Some("recorder-7"));
     }
+}
+
+#[test]
+fn the_devices_request_goes_the_jobs_way_through_a_proxy() {
+    let server = S3Server::start(S3Options::default());
+    let fleet = Fleet::new();
+    let service = ScriptedServer::start([text(200, &credentials(&in_seconds(3600))).for_ever()]);
+    let front = fleet.endpoint(&service);
+    let proxy = ConnectProxy::start(front.address());
+    let store = format!("http://localhost:{}", server.port());
+    let agent = fleet
+        .device(&server, &front)
+        .with_job(json!({ "proxy": "environment", "endpoint": store }))
+        .with_env("HTTPS_PROXY", &proxy.url())
+        .with_env("NO_PROXY", "localhost");
+    assert_eq!(uploads("proxy", &server, &agent).as_deref(), Some(TOKEN));
+    assert_eq!(proxy.asked_for(), [front.address().to_string()]);
+    assert_eq!(service.requests().len(), 1);
 }
 
 #[test]
