@@ -66,8 +66,9 @@ Shows what a pass would take, what it would skip and why, and the object keys. S
 const CHECK: &str = "\
 Usage: s3ferry check [-c FILE] [--job NAME]... [--offline] [--json]
 
-Checks the configuration, and whether each destination can be written, with a small object that is
-removed again where that is allowed. Each finding comes with its cure.
+Goes the way of a request, one line a step: configuration, folders, DNS, proxy, TCP, TLS, clock,
+credentials, region, and each permission that the job needs, with a small object that is removed
+again where that is allowed. What fails comes with its cure.
   --offline   without the network
   --json      one JSON object a line
 ";

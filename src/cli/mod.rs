@@ -124,14 +124,7 @@ fn usable(mut config: Config, more: impl Fn(&Config) -> Vec<Problem>) -> Result<
     Ok(config)
 }
 
-/// What keeps a valid configuration from working here: folders, and keys that are nowhere.
-fn problems_of_machine(config: &Config) -> Vec<Problem> {
-    let folders = config::validate_folders(config);
-    let mut problems: Vec<Problem> = folders.into_iter().map(|found| found.problem).collect();
-    problems.extend(problems_of_credentials(config));
-    problems
-}
-
+/// Keys that are nowhere.
 fn problems_of_credentials(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (job, places) in config.jobs.iter().zip(&config.places.jobs) {

@@ -87,6 +87,10 @@ impl Client {
         self.destination.is_aws()
     }
 
+    pub(super) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     /// Where requests go: the configured destination, in the bucket's own region.
     pub fn destination(&self) -> &Destination {
         &self.destination
@@ -280,7 +284,7 @@ impl Client {
         Err(failure)
     }
 
-    fn unsent(&self, operation: &'static str, error: S3Error, reused: bool) -> Failure {
+    pub(super) fn unsent(&self, operation: &'static str, error: S3Error, reused: bool) -> Failure {
         let S3Error::Io(error) = error else {
             return Failure::new(Class::ThisFile, operation, error.to_string());
         };

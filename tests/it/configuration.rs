@@ -220,12 +220,9 @@ fn a_program_that_asks_gets_the_mistakes_as_findings() {
     }
     std::fs::remove_dir(agent.source()).unwrap();
     let output = agent.run(&["check", "--json", "--offline"]).expect_code(78);
-    assert!(
-        output.json_lines()[0]["message"]
-            .as_str()
-            .unwrap()
-            .contains("source_path")
-    );
+    let findings = output.json_lines();
+    let folders = findings.iter().find(|f| f["step"] == "folders").unwrap();
+    assert!(folders["message"].as_str().unwrap().contains("source_path"));
 }
 
 #[test]
@@ -239,6 +236,14 @@ fn no_command_runs_over_a_bad_configuration() {
     }
 }
 
+/// A finding is what `check` is asked for; with the others it is a complaint.
+fn said_by<'a>(command: &str, output: &'a Output) -> &'a str {
+    match command {
+        "check" => &output.stdout,
+        _ => &output.stderr,
+    }
+}
+
 /// `check` is asked by somebody who can cure it, so a missing folder is a mistake there. What works
 /// by itself goes on with its other jobs and tells of this one: a mount may come at any time.
 #[test]
@@ -247,10 +252,11 @@ fn a_source_folder_that_is_not_there_is_named_with_its_place() {
     std::fs::remove_dir(agent.source()).unwrap();
     for (command, code) in [("check", 78), ("once", 74), ("plan", 74)] {
         let output = agent.run(&[command]).expect_code(code);
+        let said = said_by(command, &output);
         assert!(
-            output.stderr.contains(agent.source().to_str().unwrap())
-                && output.stderr.contains(".source_path: ")
-                && output.stderr.contains("create it, or mount what holds it"),
+            said.contains(agent.source().to_str().unwrap())
+                && said.contains(".source_path: ")
+                && said.contains("create it, or mount what holds it"),
             "{output:#?}"
         );
     }
@@ -265,11 +271,10 @@ fn a_source_folder_that_is_a_file_is_refused_with_its_place() {
     std::fs::write(agent.source(), "no folder").unwrap();
     for command in ["check", "once", "plan", "run"] {
         let output = agent.run(&[command]).expect_code(78);
+        let said = said_by(command, &output);
         assert!(
-            output.stderr.contains(".source_path: ")
-                && output
-                    .stderr
-                    .contains("name the folder that holds the files"),
+            said.contains(".source_path: ")
+                && said.contains("name the folder that holds the files"),
             "{output:#?}"
         );
     }

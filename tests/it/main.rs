@@ -12,6 +12,7 @@ mod clock;
 mod configuration;
 mod credentials;
 mod destinations;
+mod doctor;
 mod faults;
 mod faults_of_answers;
 mod harness;

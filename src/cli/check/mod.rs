@@ -1,0 +1,133 @@
+//! `s3ferry check`: what stands between a configuration and its files' arrival, in the order in
+//! which a request meets it.
+//!
+//! Each step is one line, the failing one with its cure. What lies behind a step that failed
+//! cannot be told and is left out.
+
+mod reach;
+mod report;
+mod requests;
+
+use std::sync::Arc;
+
+use super::arguments::{Form, Invocation};
+use super::{code_of, complain, exit, know_jobs, read_config, refuse};
+use crate::config::model::Job;
+use crate::config::{self, Config, ConfigError};
+use crate::os::signals::Signals;
+use crate::s3::Client;
+use report::{About, Report};
+
+pub fn run(invocation: &Invocation) -> u8 {
+    let mut report = Report::new(invocation.form);
+    let config = match read_config(invocation) {
+        Ok(config) => config,
+        Err(error) => return wrong(&error, invocation.form, &mut report),
+    };
+    if let Err(code) = know_jobs(&config, invocation) {
+        return code;
+    }
+    check_machine(&config, &mut report);
+    let signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&format!("s3ferry: cannot catch signals: {error}"));
+            return exit::INTERNAL;
+        }
+    };
+    let named = |job: &&Job| invocation.jobs.is_empty() || invocation.jobs.contains(&job.name);
+    for job in config.jobs.iter().filter(named) {
+        let mut about = report.about(Some(&job.name));
+        check_job(job, &signals, invocation.offline, &mut about);
+    }
+    report.code()
+}
+
+/// A configuration that cannot be read: findings for a program, lines as every command has them for
+/// people.
+fn wrong(error: &ConfigError, form: Form, report: &mut Report) -> u8 {
+    if form != Form::Json {
+        return refuse(&error.problems);
+    }
+    let mut about = report.about(None);
+    for problem in &error.problems {
+        about.fail(
+            "configuration",
+            problem.to_string(),
+            None,
+            exit::CONFIGURATION,
+        );
+    }
+    report.code()
+}
+
+/// The file itself, and the folders that it names.
+fn check_machine(config: &Config, report: &mut Report) {
+    let mut about = report.about(None);
+    let shown = config.path.display();
+    about.ok("configuration", format!("`{shown}` is right"));
+    for warning in &config.warnings {
+        about.warn("configuration", warning.as_str(), None);
+    }
+    let state_dir = &config.places.state_dir.field;
+    let problems = config::validate_folders(config);
+    for problem in problems.iter().map(|found| &found.problem) {
+        let (step, code) = if problem.field == *state_dir {
+            ("state_dir", exit::LOCAL)
+        } else {
+            ("folders", exit::CONFIGURATION)
+        };
+        about.fail(step, problem.to_string(), None, code);
+    }
+    if problems.is_empty() {
+        about.ok("folders", "all of them can be used as they are meant");
+    }
+}
+
+fn check_job(job: &Job, signals: &Arc<Signals>, offline: bool, about: &mut About<'_>) {
+    let mut client = match Client::new(job, signals) {
+        Ok(client) => client,
+        Err(error) => {
+            return about.fail("connection", error.to_string(), None, exit::CONFIGURATION);
+        }
+    };
+    if offline {
+        return credentials_at_hand(job, about);
+    }
+    // The keys may come from elsewhere than the store, so both are worth knowing.
+    let reached = reach::check(&mut client, about);
+    if credentials(&mut client, about) && reached {
+        requests::check(job, &mut client, about);
+    }
+}
+
+/// Whose keys they are, and until when.
+fn credentials(client: &mut Client, about: &mut About<'_>) -> bool {
+    match client.identity() {
+        Ok(identity) => {
+            let shown = identity.map(|identity| identity.to_string());
+            about.ok("credentials", shown.unwrap_or_default());
+            true
+        }
+        Err(failure) => {
+            // The step says what was asked for.
+            let message = failure.message.as_str();
+            about.fail("credentials", message, failure.hint, code_of(&failure));
+            false
+        }
+    }
+}
+
+/// What can be told of the keys without asking anybody.
+fn credentials_at_hand(job: &Job, about: &mut About<'_>) {
+    let env = |name: &str| std::env::var(name).ok();
+    match crate::credentials::missing_at_start(&job.credentials, &env) {
+        Some(error) => about.fail(
+            "credentials",
+            error.to_string(),
+            Some(error.hint()),
+            exit::CONFIGURATION,
+        ),
+        None => about.ok("credentials", "configured; not asked for offline"),
+    }
+}
