@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -21,6 +21,7 @@ const KEPT: &AsciiSet = &NON_ALPHANUMERIC
 pub struct Bucket {
     pub name: String,
     url: String,
+    ca_file: Option<PathBuf>,
 }
 
 /// The answer to a HEAD.
@@ -40,11 +41,23 @@ impl Bucket {
         Bucket {
             name: name.to_owned(),
             url: format!("{endpoint}/{name}"),
+            ca_file: None,
+        }
+    }
+
+    /// Over TLS with a CA of its own.
+    pub fn trusting(self, ca_file: Option<&Path>) -> Bucket {
+        Bucket {
+            ca_file: ca_file.map(Path::to_owned),
+            ..self
         }
     }
 
     pub fn try_create(&self) -> bool {
-        let made = curl(&["--fail", "-X", "PUT", &self.url]).output().unwrap();
+        let region = "<CreateBucketConfiguration><LocationConstraint>eu-west-2\
+                      </LocationConstraint></CreateBucketConfiguration>";
+        let put = ["--fail", "-X", "PUT", "--data", region, &self.url];
+        let made = self.curl(&put).output().unwrap();
         // 22: an answer of 400 or more; here, that it exists.
         made.status.success() || made.status.code() == Some(22)
     }
@@ -56,19 +69,20 @@ impl Bucket {
     /// An object of a few bytes.
     pub fn try_put(&self, key: &str) -> bool {
         let put = ["--fail", "-X", "PUT", "--data", "ready", &self.object(key)];
-        curl(&put).output().unwrap().status.success()
+        self.curl(&put).output().unwrap().status.success()
     }
 
     #[track_caller]
     pub fn get(&self, key: &str) -> Vec<u8> {
-        let output = curl(&["--fail", &self.object(key)]).output().unwrap();
+        let output = self.curl(&["--fail", &self.object(key)]).output().unwrap();
         assert!(output.status.success(), "`{key}`: {output:?}");
         output.stdout
     }
 
     /// Is the object the same, byte for byte? Holds neither in memory.
     pub fn has_same(&self, key: &str, file: &Path) -> bool {
-        let mut child = curl(&["--fail", &self.object(key)])
+        let mut child = self
+            .curl(&["--fail", &self.object(key)])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -80,7 +94,8 @@ impl Bucket {
 
     #[track_caller]
     pub fn head(&self, key: &str) -> Head {
-        let output = curl(&["--fail", "--head", &self.object(key)])
+        let output = self
+            .curl(&["--fail", "--head", &self.object(key)])
             .output()
             .unwrap();
         assert!(output.status.success(), "`{key}`: {output:?}");
@@ -107,27 +122,30 @@ impl Bucket {
 
     fn ask(&self, query: &str) -> String {
         let url = format!("{}{query}", self.url);
-        let output = curl(&["--fail", &url]).output().unwrap();
+        let output = self.curl(&["--fail", &url]).output().unwrap();
         assert!(output.status.success(), "{url}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn curl(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("curl");
+        command
+            .args(["--silent", "--show-error", "--path-as-is", "--globoff"])
+            .args(["--noproxy", "*", "--max-time", "120"])
+            .args(["--aws-sigv4", "aws:amz:eu-west-2:s3"])
+            .args(["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"])
+            .args(["--user", &format!("{ACCESS_KEY}:{SECRET_KEY}")])
+            .args(arguments)
+            .stdin(Stdio::null());
+        if let Some(ca_file) = &self.ca_file {
+            command.arg("--cacert").arg(ca_file);
+        }
+        command
     }
 
     fn object(&self, key: &str) -> String {
         format!("{}/{}", self.url, utf8_percent_encode(key, KEPT))
     }
-}
-
-fn curl(arguments: &[&str]) -> Command {
-    let mut command = Command::new("curl");
-    command
-        .args(["--silent", "--show-error", "--path-as-is", "--globoff"])
-        .args(["--noproxy", "*", "--max-time", "120"])
-        .args(["--aws-sigv4", "aws:amz:eu-west-2:s3"])
-        .args(["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"])
-        .args(["--user", &format!("{ACCESS_KEY}:{SECRET_KEY}")])
-        .args(arguments)
-        .stdin(Stdio::null());
-    command
 }
 
 fn same_bytes(one: impl Read, other: impl Read) -> bool {

@@ -3,7 +3,8 @@
 //! `S3FERRY_WEED` names its `weed` binary; without it there is nothing to run against, and the
 //! tests say so and pass. `S3FERRY_BIN` names the s3ferry binary under test, and without it the
 //! tests take the one that Cargo built; the acceptance figures hold for the release build only.
-//! curl reads the objects back, which signs by itself.
+//! curl reads the objects back, which signs by itself; aws-cli (`S3FERRY_AWS`) does where it has to be
+//! AWS's own reading, and LocalStack (`S3FERRY_LOCALSTACK`) has AWS's semantics.
 #![allow(
     clippy::unwrap_used,
     reason = "in a test, and in what it stands on, a panic is the failure"
@@ -14,9 +15,12 @@
 )]
 
 mod acceptance;
+mod aws_cli;
 mod bucket;
 mod interruptions;
+mod localstack;
 mod objects;
+mod properties;
 mod refusals;
 mod weed;
 
