@@ -56,7 +56,10 @@ impl Bucket {
     pub fn try_create(&self) -> bool {
         let region = "<CreateBucketConfiguration><LocationConstraint>eu-west-2\
                       </LocationConstraint></CreateBucketConfiguration>";
-        let put = ["--fail", "-X", "PUT", "--data", region, &self.url];
+        let xml = "Content-Type: application/xml";
+        let put = [
+            "--fail", "--header", xml, "-X", "PUT", "--data", region, &self.url,
+        ];
         let made = self.curl(&put).output().unwrap();
         // 22: an answer of 400 or more; here, that it exists.
         made.status.success() || made.status.code() == Some(22)
