@@ -242,6 +242,47 @@ fn verify_always_knows_the_object_of_a_single_put_by_more_than_its_size() {
 }
 
 #[test]
+fn an_unsigned_payload_is_asked_for_unless_the_answer_proves_it() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n";
+    let short = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n".to_owned();
+    let cases = [
+        ("crc32", Some("y/Q5Jg=="), None, 0),
+        // A store that knows no checksums and keeps no metadata.
+        ("crc32", None, Some(format!("{head}\r\n")), 0),
+        ("none", None, Some(format!("{head}\r\n")), 0),
+        (
+            "none",
+            None,
+            Some(format!("{head}x-amz-meta-s3ferry-token: other\r\n\r\n")),
+            75,
+        ),
+        ("none", None, Some(short), 75),
+    ];
+    for (checksum, named, head, code) in cases {
+        let mut headers = vec![("ETag", "\"e\"")];
+        headers.extend(named.map(|value| ("x-amz-checksum-crc32", value)));
+        let mut script = vec![Line::new(200, &headers, "").on("PUT", "digits").for_ever()];
+        script.extend(head.map(|answer| Line::raw(answer).on("HEAD", "digits").for_ever()));
+        let server = ScriptedServer::start(script);
+        let front = TlsFront::start(server.address());
+        let agent = Agent::with_endpoint(&format!("https://{}", front.address()));
+        let ca = agent.folder().join("ca.pem");
+        front.write_certificate(&ca);
+        let agent = agent.with_job(json!({
+            "tls_options": { "ca_file": ca },
+            "transfer": { "payload": "unsigned", "checksum": checksum },
+        }));
+        write_digits(&agent);
+        once(&agent).expect_code(code);
+        assert_eq!(
+            agent.history().len(),
+            usize::from(code == 0),
+            "{checksum} {named:?}"
+        );
+    }
+}
+
+#[test]
 fn the_lock_goes_with_the_object_and_an_md5_with_each_body() {
     let complete = "<CompleteMultipartUploadResult><ETag>\"e-3\"</ETag>\
         </CompleteMultipartUploadResult>";
