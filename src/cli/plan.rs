@@ -16,7 +16,7 @@ use crate::naming::{ObjectKey, key_of_file};
 use crate::os::hostname;
 use crate::pass::{counted_key, destination_of};
 use crate::processing_state::ProcessingStates;
-use crate::record::ledger::{Ledger, LedgerView, fingerprint};
+use crate::record::ledger::{Ledger, LedgerView, fingerprint, passed_over};
 use crate::source::file::{SourceFile, full_path};
 use crate::source::scan::{Candidate, Found, Verdict, folder_id, scan};
 use crate::source::settled::Settling;
@@ -104,12 +104,15 @@ fn plan(
     let destination = destination_of(job);
     let mut settling = Settling::default();
     let (wall, now) = (clock::wall(), clock::monotonic());
+    let skips = job.object.if_exists == IfExists::Skip;
     let mut judge = |found: Found<'_>| {
         let path = full_path(&job.source_path, found.relative);
         let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
         let fingerprint = fingerprint(&job.name, &destination, bytes, found.identity);
         if ledger.is_done(&fingerprint, walk) {
             Verdict::AlreadyUploaded
+        } else if skips && ledger.is_done(&passed_over(&fingerprint), walk) {
+            Verdict::Refused
         } else if settling.is_settled(found.identity, job.settle, wall, now) {
             Verdict::Take
         } else {
@@ -231,7 +234,7 @@ fn reason(job: &Job, verdict: Verdict) -> Option<String> {
             "not settled: changed less than {} ago",
             human_duration(job.settle)
         ),
-        Verdict::Refused => "refused before".to_owned(),
+        Verdict::Refused => "passed over before: another object has its key".to_owned(),
         Verdict::NotMatching => "does not match the filter".to_owned(),
         Verdict::NotRegular => "not a regular file".to_owned(),
     })

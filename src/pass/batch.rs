@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use super::{Env, JobRunner, Pass};
 use crate::clock;
+use crate::config::model::IfExists;
 use crate::os::open_files::open_for_writing;
-use crate::record::ledger::fingerprint;
+use crate::record::ledger::{fingerprint, passed_over};
 use crate::record::{EventError, EventKind, Severity, keeper::today};
 use crate::source::file::Identity;
 use crate::source::scan::{Candidate, Found, Scan, Verdict, scan};
@@ -59,6 +60,7 @@ impl JobRunner {
         let (settling, refused, job) = (&mut self.settling, &self.refused, &self.job);
         let records = &mut *env.records;
         let keeps = job.after_upload == crate::config::model::AfterUpload::Keep;
+        let skips = job.object.if_exists == IfExists::Skip;
         let mut path = job.source_path.clone().into_os_string();
         path.push("/");
         let path = std::os::unix::ffi::OsStringExt::into_vec(path);
@@ -80,6 +82,13 @@ impl JobRunner {
                 } else {
                     Verdict::AlreadyUploaded
                 };
+            }
+            if skips
+                && records
+                    .ledger()
+                    .is_done(&passed_over(&fingerprint), today, walk)
+            {
+                return Verdict::Refused;
             }
             if settling.is_settled(found.identity, job.settle, wall, now) {
                 Verdict::Take

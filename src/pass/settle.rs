@@ -81,7 +81,7 @@ impl JobRunner {
     }
 
     /// Another object has the file's key and stays: the file stays, too, and is not looked at again
-    /// before it changes.
+    /// before it or `if_exists` changes.
     pub(super) fn passed_over(
         &mut self,
         pass: &mut Pass,
@@ -101,7 +101,7 @@ impl JobRunner {
             .source_path(path)
             .key(key.as_str());
         env.records.event(&event);
-        env.records.passed_over(fingerprint);
+        env.records.passed_over(&fingerprint);
     }
 
     /// Confirmation on the disk, then the source file, then the history.

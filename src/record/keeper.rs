@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
-use super::ledger::{Confirmed, Damage, Fingerprint, KeyHash, Ledger, SourceFate};
+use super::ledger::{Confirmed, Damage, Fingerprint, KeyHash, Ledger, SourceFate, passed_over};
 use super::{Event, EventError, EventKind, HistoryEntry, JsonLines, Repair, Severity, read_last};
 use crate::clock;
 use crate::config::model::{Config, Rotation};
@@ -257,10 +257,9 @@ impl Records {
     }
 
     /// A file stays that is not to be sent. Should that not be written, a restart looks at it again.
-    pub fn passed_over(&mut self, fingerprint: Fingerprint) {
-        let written = self
-            .ledger
-            .done(fingerprint, today(), SourceFate::Kept, None);
+    pub fn passed_over(&mut self, file: &Fingerprint) {
+        let known = passed_over(file);
+        let written = self.ledger.done(known, today(), SourceFate::Kept, None);
         self.note(written, "ledger.jsonl");
     }
 

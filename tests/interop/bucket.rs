@@ -54,6 +54,16 @@ impl Bucket {
     }
 
     pub fn try_create(&self) -> bool {
+        self.make().is_ok()
+    }
+
+    #[track_caller]
+    pub fn create(&self) {
+        self.make().unwrap();
+    }
+
+    /// The error is what curl said.
+    fn make(&self) -> Result<(), String> {
         let region = "<CreateBucketConfiguration><LocationConstraint>eu-west-2\
                       </LocationConstraint></CreateBucketConfiguration>";
         let xml = "Content-Type: application/xml";
@@ -62,11 +72,10 @@ impl Bucket {
         ];
         let made = self.curl(&put).output().unwrap();
         // 22: an answer of 400 or more; here, that it exists.
-        made.status.success() || made.status.code() == Some(22)
-    }
-
-    pub fn create(&self) {
-        assert!(self.try_create(), "{}", self.url);
+        if made.status.success() || made.status.code() == Some(22) {
+            return Ok(());
+        }
+        Err(format!("{}: {made:?}", self.url))
     }
 
     /// An object of a few bytes.

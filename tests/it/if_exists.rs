@@ -131,10 +131,21 @@ fn skip_keeps_the_object_and_the_file_whatever_follows_an_upload() {
     let before = server.requests().len();
     once(&agent).expect_code(0);
     assert_eq!(server.requests().len(), before);
+    let plan = agent.run(&["plan"]).expect_code(0);
+    assert!(plan.stdout.contains("passed over before"), "{plan:#?}");
     agent.write_file("longer", 101, 4);
     once(&agent).expect_code(0);
     assert_eq!(server.requests().len(), before + 1);
     assert!(longer.exists());
+
+    // Nor does it stay so when another way out is chosen.
+    let agent = agent.with_job(json!({ "object": { "if_exists": "rename" } }));
+    once(&agent).expect_code(0);
+    assert!(!longer.exists() && !as_long.exists());
+    assert_eq!(
+        server.object(BUCKET, "longer-1"),
+        Some(Content::new(101, 4).bytes())
+    );
 }
 
 #[test]

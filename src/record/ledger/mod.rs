@@ -54,6 +54,13 @@ pub fn fingerprint(job: &str, destination: &str, path: &[u8], identity: Identity
     fingerprint
 }
 
+/// What stands in the ledger for a version of a file that was passed over: its object may not be
+/// replaced. Not the file's own fingerprint, which would be that of a file that is uploaded, also when
+/// `if_exists` is another by then.
+pub fn passed_over(file: &Fingerprint) -> Fingerprint {
+    file.map(|byte| !byte)
+}
+
 /// A multipart upload that S3 holds open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenUpload {
