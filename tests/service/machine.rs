@@ -55,25 +55,31 @@ pub struct Files {
 }
 
 impl Files {
-    /// s3ferry with all it needs, and folders; `None` where machines cannot be had.
+    /// s3ferry with all it needs, and folders; `None` where machines are not wanted.
     pub fn new(init: Init) -> Option<Files> {
         if !are_wanted() {
             return None;
         }
+        let files = Files::bare(init);
+        for folder in [SOURCE, "/etc/s3ferry", "/usr/bin"] {
+            files.folder(folder);
+        }
+        files.program();
+        Some(files)
+    }
+
+    /// The distribution alone.
+    pub fn bare(init: Init) -> Files {
         let files = Files {
             folder: TempDir::new().unwrap(),
             init,
         };
         std::fs::set_permissions(files.folder.path(), mode(0o755)).unwrap();
-        for folder in [SOURCE, "/etc/s3ferry", "/usr/bin"] {
-            files.folder(folder);
-        }
         if init == Init::BusyBox {
             files.busybox();
         }
-        files.program();
         files.write("/etc/hosts", 0o644, "127.0.0.1 localhost machine\n");
-        Some(files)
+        files
     }
 
     pub fn path(&self, path: &str) -> PathBuf {
@@ -403,7 +409,7 @@ pub fn debian() -> PathBuf {
 }
 
 /// Whether machines are wanted. Where they are and cannot be had, that is a failure.
-fn are_wanted() -> bool {
+pub fn are_wanted() -> bool {
     static CAN: OnceLock<bool> = OnceLock::new();
     *CAN.get_or_init(|| {
         if std::env::var_os(ROOT).is_none_or(|root| root.is_empty()) {

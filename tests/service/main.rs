@@ -18,6 +18,7 @@
 mod busybox;
 mod machine;
 mod openrc;
+mod packages;
 mod procd;
 mod systemd;
 
