@@ -1,7 +1,7 @@
 #!/bin/bash
 # Packages from the binaries of cross/build.sh: `cross/package.sh TARGET…`, or `cross/package.sh all`
-# for those that are built. `--binary FILE TARGET` takes another one; `--out FOLDER` puts them
-# elsewhere; `--version VERSION` is for a package that differs from the last one of the same s3ferry
+# for those that are built. `--from FOLDER` takes them from FOLDER/TARGET/s3ferry, `--out FOLDER` puts
+# the packages elsewhere; `--version VERSION` is for a package that differs from the last one of the same s3ferry
 # (0.1.0-2); `--ipk-arch NAME` is what OpenWrt calls the box's CPU (`opkg print-architecture`).
 #
 # Leaves in target/cross/dist/: s3ferry_VERSION_ARCH.deb, s3ferry_VERSION_ARCH.ipk, and the bill of
@@ -27,9 +27,8 @@ fail() {
 
 usage() {
     printf 'usage: cross/package.sh [OPTIONS] TARGET…|all\n'
-    printf '       cross/package.sh [OPTIONS] --binary FILE TARGET\n'
-    printf 'options: --out FOLDER, --version VERSION, --ipk-arch NAME\n'
-    printf '       %s\n' "${TARGETS[@]%% *}"
+    printf 'options: --from FOLDER, --out FOLDER, --version VERSION, --ipk-arch NAME\n'
+    sed -e 's/ .*//' -e 's/^/       /' <<<"$TARGETS"
 }
 
 # put MODE FILE PATH: a file of the package.
@@ -100,7 +99,7 @@ deb() {
     install -d -m 0750 "$tree/etc/s3ferry"
     documents
     control "$meta" "$architecture" 'Section: net' 'Priority: optional' \
-        "Depends: passwd$(libraries "$binary" ', ')" 'Pre-Depends: init-system-helpers (>= 1.54~)'
+        "Depends: passwd$(libraries "$binary" ', ')"
     printf '/etc/default/s3ferry\n/etc/init.d/s3ferry\n' >"$meta/conffiles"
     install -m 0755 cross/packages/deb/{postinst,prerm,postrm} "$meta/"
     (cd "$tree" && find . -type f -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' md5sum) >"$meta/md5sums"
@@ -144,26 +143,27 @@ ipk() {
 }
 
 main() {
-    local target line binary='' ipk_arch='' targets=() debian openwrt
+    local target line from=$dist binary ipk_arch='' targets=() all=false debian openwrt
     out=$dist
     version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
     while [ $# -gt 0 ]; do
         case $1 in
             -h | --help) usage; return ;;
-            --binary) binary=${2:?} && shift ;;
+            --from) from=${2:?} && shift ;;
             --version) version=${2:?} && shift ;;
             --out) out=${2:?} && shift ;;
             --ipk-arch) ipk_arch=${2:?} && shift ;;
-            all)
-                while read -r target _; do
-                    [ ! -e "$dist/$target/s3ferry" ] || targets+=("$target")
-                done <<<"$TARGETS"
-                ;;
+            all) all=true ;;
             *) targets+=("$1") ;;
         esac
         shift
     done
-    if [ ${#targets[@]} = 0 ] || { [ -n "$binary" ] && [ ${#targets[@]} != 1 ]; }; then
+    if [ $all = true ]; then
+        while read -r target _; do
+            [ ! -e "$from/$target/s3ferry" ] || targets+=("$target")
+        done <<<"$TARGETS"
+        [ ${#targets[@]} != 0 ] || fail 'build them first: cross/build.sh all'
+    elif [ ${#targets[@]} = 0 ]; then
         usage >&2
         exit 64
     fi
@@ -174,12 +174,13 @@ main() {
     for target in "${targets[@]}"; do
         line=$(grep "^$target " <<<"$TARGETS") || { usage >&2; exit 64; }
         read -r target debian openwrt <<<"$line"
-        [ -e "${binary:-$dist/$target/s3ferry}" ] || fail "build it first: cross/build.sh $target"
+        binary=$from/$target/s3ferry
+        [ -e "$binary" ] || fail "build it first: cross/build.sh $target"
         work=$(mktemp -d)
         # shellcheck disable=SC2064 # This folder, not the next target's.
         trap "rm -rf '$work'" EXIT
-        [ "$debian" = - ] || deb "${binary:-$dist/$target/s3ferry}" "$debian"
-        ipk "${binary:-$dist/$target/s3ferry}" "${ipk_arch:-$openwrt}"
+        [ "$debian" = - ] || deb "$binary" "$debian"
+        ipk "$binary" "${ipk_arch:-$openwrt}"
         rm -rf "$work"
     done
     python3 cross/sbom.py >"$out/s3ferry-$version.cdx.json"

@@ -1,7 +1,8 @@
 //! The packages: made, installed, upgraded, removed and purged.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,28 +22,36 @@ fn here_target() -> (&'static str, &'static str, &'static str) {
     }
 }
 
-fn package(out: &Path, arguments: &[&str]) -> Output {
+/// Runs `cross/package.sh` over `binary`, as if it had been built for all of `targets`.
+fn package(binary: &Path, targets: &[&str], out: &Path, options: &[&str]) {
+    let built = TempDir::new().unwrap();
+    for target in targets {
+        std::fs::create_dir(built.path().join(target)).unwrap();
+        symlink(binary, built.path().join(target).join("s3ferry")).unwrap();
+    }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cross/package.sh");
-    let command = Command::new(script)
+    let made = Command::new(script)
+        .arg("--from")
+        .arg(built.path())
         .arg("--out")
         .arg(out)
-        .args(arguments)
-        .output();
-    command.unwrap()
+        .args(options)
+        .arg("all")
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
 }
 
 /// Packages of the program under test, of these versions, in a folder.
 fn packages(versions: &[&str]) -> TempDir {
     let out = TempDir::new().unwrap();
-    let (target, _, _) = here_target();
-    let binary = binary();
-    let binary = binary.to_str().unwrap();
     for version in versions {
-        let made = package(
+        package(
+            &binary(),
+            &[here_target().0],
             out.path(),
-            &["--version", version, "--binary", binary, target],
+            &["--version", version],
         );
-        assert!(made.status.success(), "{made:?}");
     }
     out
 }
@@ -75,7 +84,7 @@ fn configure(machine: &Machine, config: &Value) {
         .expect_code(0);
 }
 
-/// From the first installation to `purge`; `control` is how the init is asked.
+/// From the first installation to `purge`, with the commands that the init has for it.
 fn life_of_a_package(init: Init, start: &str, is_running: &str, switch_off: &str, is_off: &str) {
     let server = S3Server::start(S3Options::default());
     let packages = packages(&["0.1.0", "0.1.0-2", "0.1.0-3"]);
@@ -263,32 +272,23 @@ fn every_target_has_its_packages_and_the_same_bytes_again() {
         return;
     }
     // Any static program does.
-    let binary: PathBuf = debian().join("bin/busybox");
-    let binary = binary.to_str().unwrap();
+    let binary = debian().join("bin/busybox");
+    let targets = [
+        "armv7-unknown-linux-musleabihf",
+        "arm-unknown-linux-musleabihf",
+        "armv5te-unknown-linux-musleabi",
+        "aarch64-unknown-linux-musl",
+        "x86_64-unknown-linux-musl",
+    ];
     let made = || {
         let out = TempDir::new().unwrap();
-        let targets = [
-            "armv7-unknown-linux-musleabihf",
-            "arm-unknown-linux-musleabihf",
-            "armv5te-unknown-linux-musleabi",
-            "aarch64-unknown-linux-musl",
-            "x86_64-unknown-linux-musl",
-        ];
-        for target in targets {
-            let done = package(out.path(), &["--binary", binary, target]);
-            assert!(done.status.success(), "{done:?}");
-        }
-        let done = package(
+        package(&binary, &targets, out.path(), &[]);
+        package(
+            &binary,
+            &targets[..1],
             out.path(),
-            &[
-                "--ipk-arch",
-                "arm_cortex-a9",
-                "--binary",
-                binary,
-                targets[0],
-            ],
+            &["--ipk-arch", "arm_cortex-a9"],
         );
-        assert!(done.status.success(), "{done:?}");
         let entries = std::fs::read_dir(out.path()).unwrap().map(Result::unwrap);
         let mut files: Vec<(String, Vec<u8>)> = entries
             .map(|entry| {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::machine::{CONFIG, Files, Init, Machine, SOURCE, STATE, config};
 use crate::support::files::holds_content;
 use crate::support::proxy::{FaultProxy, Plan};
-use crate::support::server::{BUCKET, S3Options, S3Server, SECRET_KEY};
+use crate::support::server::{ACCESS_KEY, BUCKET, S3Options, S3Server, SECRET_KEY};
 
 const UNIT: &str = "/etc/systemd/system/s3ferry.service";
 /// Of 10, where less is better; what is left over is the network, which the program is for.
@@ -96,7 +96,8 @@ fn it_starts_reloads_answers_and_stops() {
     let mut good = config(&format!("http://localhost:{}", server.port()));
     good["jobs"][0]["credentials"]["secret_key"] =
         json!({ "file": "/run/credentials/s3ferry.service/secret_key" });
-    // Root's alone: it reaches the service through LoadCredential.
+    // Root's alone: they reach the service through LoadCredential.
+    files.write("/etc/credstore/s3ferry.access_key", 0o600, ACCESS_KEY);
     files.write("/etc/credstore/s3ferry.secret_key", 0o600, SECRET_KEY);
     let machine = machine(files, &good);
     machine.write_source("a", 1000, 1);
@@ -128,6 +129,7 @@ fn it_starts_reloads_answers_and_stops() {
 
     let mut better = good.clone();
     better["jobs"][0]["prefix"] = json!("site-7/");
+    better["jobs"][0]["credentials"] = json!({ "provider": "systemd" });
     let configure = |config: &Value| {
         machine.configure(config);
         machine
