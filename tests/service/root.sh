@@ -16,6 +16,11 @@ suite=$(. /etc/os-release && [ "$ID" = debian ] && echo "$VERSION_CODENAME") || 
 mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep '/debian/*$' | head -n 1) ||
     mirror=http://deb.debian.org/debian
 
+# And by which way.
+proxy=''
+eval "$(apt-config shell proxy Acquire::http::Proxy)"
+[ -z "$proxy" ] || export http_proxy=$proxy
+
 rm -rf "$root"
 mkdir -p "${root%/*}"
 debootstrap --variant=minbase --include=busybox-static,openrc,systemd "$suite" "$root" "$mirror" >"$root.log" ||
