@@ -1,7 +1,7 @@
 //! Sends one operation: credentials, signature, exchange, answer, clock.
 
 use std::cell::RefCell;
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -284,16 +284,25 @@ impl Client {
         Err(failure)
     }
 
-    pub(super) fn unsent(&self, operation: &'static str, error: S3Error, reused: bool) -> Failure {
+    fn unsent(&self, operation: &'static str, error: S3Error, reused: bool) -> Failure {
         let S3Error::Io(error) = error else {
             return Failure::new(Class::ThisFile, operation, error.to_string());
         };
-        let mut failure = failure::from_transport(operation, &error);
+        Failure {
+            on_reused_connection: reused,
+            ..self.unreached(operation, &error)
+        }
+    }
+
+    /// A failure of the transport, with the place and the stage that it came to.
+    pub(super) fn unreached(&self, operation: &'static str, error: &io::Error) -> Failure {
+        let failure = failure::from_transport(operation, error);
         let place = &self.destination;
-        failure.message = format!("{}:{}: {}", place.host, place.port, failure.message);
-        failure.stage = Some(self.transport.journey().stage);
-        failure.on_reused_connection = reused;
-        failure
+        Failure {
+            message: format!("{}:{}: {}", place.host, place.port, failure.message),
+            stage: Some(self.transport.journey().stage),
+            ..failure
+        }
     }
 
     /// Makes a clock error of a refusal that the clocks explain, and takes over the offset.

@@ -11,7 +11,7 @@ pub(crate) mod failure;
 mod headers;
 mod operation;
 mod operations;
-mod reach;
+mod probe;
 mod region;
 mod request;
 pub(crate) mod signing_key;
@@ -24,7 +24,7 @@ pub use failure::{Class, Failure, HINTS, NETWORK_HINTS, by_status, from_transpor
 pub use headers::CreateOptions;
 pub use operation::{Body, Limits};
 pub use operations::{ObjectInfo, Receipt, UploadId};
-pub use reach::Reached;
+pub use probe::Probe;
 
 /// Everything but RFC 3986's unreserved characters: rust-s3 writes an upload id as it stands, and
 /// a `+` in it would break the signature.

@@ -41,7 +41,7 @@ pub struct Journey {
     pub stage: Stage,
     /// Without user and password.
     pub proxy: Option<String>,
-    /// What the server's name came to; empty where the proxy looks it up.
+    /// What the server's name came to; empty where it is an address or the proxy looks it up.
     pub addresses: Vec<SocketAddr>,
     /// The other end of the TCP connection: the server, or the proxy.
     pub peer: Option<SocketAddr>,
@@ -58,6 +58,30 @@ impl Default for Journey {
             peer: None,
             tls: None,
         }
+    }
+}
+
+impl Journey {
+    /// What each stage came to, in their order: for whoever wants to see the way.
+    pub fn findings(&self) -> Vec<(Stage, String)> {
+        let mut findings = Vec::new();
+        if !self.addresses.is_empty() {
+            let addresses: Vec<String> = self
+                .addresses
+                .iter()
+                .map(|address| address.ip().to_string())
+                .collect();
+            findings.push((Stage::Resolve, addresses.join(", ")));
+        }
+        match (&self.proxy, self.peer) {
+            (Some(proxy), _) => findings.push((Stage::Proxy, format!("through {proxy}"))),
+            (None, Some(peer)) => findings.push((Stage::Connect, format!("connected to {peer}"))),
+            (None, None) => {}
+        }
+        if let Some(tls) = &self.tls {
+            findings.push((Stage::Tls, tls.clone()));
+        }
+        findings
     }
 }
 

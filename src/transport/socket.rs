@@ -59,7 +59,9 @@ impl SocketConnector {
                 let addresses = self.names.look_up(&place.host, place.port)?;
                 self.logbook.with(|journey| {
                     journey.stage = Stage::Connect;
-                    journey.addresses.clone_from(&addresses);
+                    if place.address().is_none() {
+                        journey.addresses.clone_from(&addresses);
+                    }
                 });
                 self.connect_any(&addresses, details)
             }

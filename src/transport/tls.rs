@@ -13,9 +13,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
-use rustls::{
-    CipherSuite, ClientConnection, ProtocolVersion, RootCertStore, SignatureScheme, StreamOwned,
-};
+use rustls::{ClientConnection, ProtocolVersion, RootCertStore, SignatureScheme, StreamOwned};
 use time::OffsetDateTime;
 use ureq::Error;
 use ureq::unversioned::transport::{
@@ -253,16 +251,17 @@ pub struct TlsTransport {
 }
 
 impl TlsTransport {
-    /// `TLSv1_3, TLS13_AES_256_GCM_SHA384`
+    /// `TLS 1.3, TLS13_AES_256_GCM_SHA384`
     fn version_and_suite(&self) -> String {
         let connection = &self.stream.conn;
-        let version = connection.protocol_version();
-        let suite = connection.negotiated_cipher_suite();
-        format!(
-            "{:?}, {:?}",
-            version.unwrap_or(ProtocolVersion::Unknown(0)),
-            suite.map_or(CipherSuite::Unknown(0), |suite| suite.suite())
-        )
+        let version = match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+            _ => "TLS 1.2",
+        };
+        match connection.negotiated_cipher_suite() {
+            Some(suite) => format!("{version}, {:?}", suite.suite()),
+            None => version.to_owned(),
+        }
     }
 }
 

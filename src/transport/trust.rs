@@ -130,3 +130,60 @@ fn read(path: &Path, access: Access) -> Result<Vec<u8>, TlsError> {
 fn unusable(path: &Path, expected: &'static str, error: impl ToString) -> TlsError {
     TlsError::Unusable(path.to_owned(), expected, error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with this many CAs, each of its own.
+    fn ca_file(count: usize) -> tempfile::NamedTempFile {
+        let pem: String = (0..count)
+            .map(|_| {
+                let mut parameters = rcgen::CertificateParams::default();
+                parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+                let key = rcgen::KeyPair::generate().unwrap();
+                parameters.self_signed(&key).unwrap().pem()
+            })
+            .collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), pem).unwrap();
+        file
+    }
+
+    #[test]
+    fn the_roots_are_the_built_in_ones_the_file_or_both() {
+        let file = ca_file(2);
+        let count = |with_file: bool, built_in_roots| {
+            let options = TlsOptions {
+                ca_file: with_file.then(|| file.path().to_owned()),
+                built_in_roots,
+                ..TlsOptions::default()
+            };
+            roots(&options).map(|store| store.len())
+        };
+        let built_in = webpki_roots::TLS_SERVER_ROOTS.len();
+        assert!(built_in > 100);
+        assert_eq!(count(false, None).unwrap(), built_in);
+        assert_eq!(count(false, Some(true)).unwrap(), built_in);
+        assert_eq!(count(true, None).unwrap(), 2);
+        assert_eq!(count(true, Some(false)).unwrap(), 2);
+        assert_eq!(count(true, Some(true)).unwrap(), built_in + 2);
+        assert!(matches!(count(false, Some(false)), Err(TlsError::NoRoots)));
+    }
+
+    /// Where there is one: every CA in it can be used, or the file would be refused as a whole.
+    #[test]
+    fn a_distributions_whole_bundle_is_taken() {
+        let bundle = Path::new("/etc/ssl/certs/ca-certificates.crt");
+        if !bundle.exists() {
+            println!("SKIPPED: no {}", bundle.display());
+            return;
+        }
+        let options = TlsOptions {
+            ca_file: Some(bundle.to_owned()),
+            ..TlsOptions::default()
+        };
+        let store = roots(&options).unwrap();
+        assert!(store.len() > 50, "{}", store.len());
+    }
+}

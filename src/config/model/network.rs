@@ -56,9 +56,21 @@ impl Destination {
         }
     }
 
-    /// `https://s3.example.com:9000/base`, without the bucket. The standard ports are left out, as
-    /// the `Host` header leaves them out.
+    /// `https://s3.example.com:9000/base`, without the bucket.
     pub fn endpoint(&self) -> String {
+        self.url_at(&self.host)
+    }
+
+    /// The bucket's own URL, in either style.
+    pub fn bucket_url(&self) -> String {
+        match self.addressing {
+            Addressing::Path => format!("{}/{}", self.endpoint(), self.bucket),
+            Addressing::VirtualHost => self.url_at(&self.request_host()),
+        }
+    }
+
+    /// The standard ports are left out, as the `Host` header leaves them out.
+    fn url_at(&self, host: &str) -> String {
         let (scheme, standard) = if self.tls {
             ("https", 443)
         } else {
@@ -69,7 +81,7 @@ impl Destination {
         } else {
             format!(":{}", self.port)
         };
-        format!("{scheme}://{}{port}{}", self.host, self.base_path)
+        format!("{scheme}://{host}{port}{}", self.base_path)
     }
 }
 

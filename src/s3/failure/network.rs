@@ -91,7 +91,7 @@ pub const NETWORK_HINTS: &[(&str, Class, &str)] = &[
     (
         "ClientCertificateRefused",
         Class::Connection,
-        "replace `tls_options.client_certificate`: it may have expired, or its CA is not one that the server trusts",
+        "replace the client certificate: it may have expired, or its CA is not one that the server trusts",
     ),
     (
         "TlsVersion",

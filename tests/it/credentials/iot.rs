@@ -161,7 +161,10 @@ fn a_device_without_a_certificate_of_the_fleet_is_let_nowhere() {
         &server,
         &stranger,
         75,
-        &["AWS IoT: 127.0.0.1:"],
+        &[
+            "AWS IoT: 127.0.0.1:",
+            "the server refuses the client certificate",
+        ],
     );
     let impostor = others.endpoint(&service);
     let mut agent = fleet.device(&server, &front);
