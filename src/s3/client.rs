@@ -44,6 +44,15 @@ pub struct Client {
     server_time: Option<(OffsetDateTime, Instant)>,
 }
 
+/// What one request has been repeated for.
+#[derive(Debug, Default)]
+struct Mended {
+    connection: bool,
+    clock: bool,
+    region: bool,
+    keys: bool,
+}
+
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client")
@@ -152,30 +161,45 @@ impl Client {
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
-    /// Sends `operation`, once more at once where that is no attempt of its own: on a pooled
-    /// connection that turned out to be closed, with the right time after a clock error, in the
-    /// bucket's own region, and with other keys where the store refuses these and the provider has
-    /// others.
+    /// Sends `operation`, again at once where that is no attempt of its own: on a pooled connection
+    /// that turned out to be closed, with the right time after a clock error, in the bucket's own
+    /// region, and with other keys where the store refuses these and the provider has others. Each
+    /// of them once: a box with a wrong clock may well have the wrong region, too.
     pub(super) fn send(&mut self, operation: &Operation<'_>) -> Result<Answer, Failure> {
-        match self.exchange(operation) {
-            Err(failure) if failure.is_stale_connection() => self.exchange(operation),
-            Err(failure) if failure.class == Class::Clock && self.clock_corrected => {
-                self.exchange(operation)
+        let mut mended = Mended::default();
+        loop {
+            match self.exchange(operation) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) if self.mends(&failure, operation.name, &mut mended)? => {}
+                Err(failure) => return Err(failure),
             }
-            Err(failure) if region::learn(&self.configured, &self.destination, &failure) => {
-                self.exchange(operation)
-            }
-            Err(failure)
-                if failure.class == Class::Credentials && failure.http_status.is_some() =>
-            {
-                match self.provider.renew(self.signing_time()) {
-                    Ok(true) => self.exchange(operation),
-                    Ok(false) => Err(failure),
-                    Err(error) => Err(without_keys(operation.name, error)),
-                }
-            }
-            other => other,
         }
+    }
+
+    /// Whether the cause is gone now, and was not thought to be before.
+    fn mends(
+        &mut self,
+        failure: &Failure,
+        operation: &'static str,
+        mended: &mut Mended,
+    ) -> Result<bool, Failure> {
+        let first = |done: &mut bool| !std::mem::replace(done, true);
+        if failure.is_stale_connection() {
+            return Ok(first(&mut mended.connection));
+        }
+        if failure.class == Class::Clock && self.clock_corrected {
+            return Ok(first(&mut mended.clock));
+        }
+        if region::learn(&self.configured, &self.destination, failure) {
+            return Ok(first(&mut mended.region));
+        }
+        let refused = failure.class == Class::Credentials && failure.http_status.is_some();
+        if !refused || !first(&mut mended.keys) {
+            return Ok(false);
+        }
+        self.provider
+            .renew(self.signing_time())
+            .map_err(|error| without_keys(operation, error))
     }
 
     /// Whose keys sign the next request; asks the provider where there are none yet.

@@ -142,6 +142,8 @@ impl Identity {
             Alert::CertificateRequired => true,
             // What servers of TLS 1.2 say when none was sent.
             Alert::HandshakeFailure => self.key.is_none(),
+            // The signature of a CA that only has the name of the trusted one.
+            Alert::DecryptError => self.key.is_some(),
             Alert::BadCertificate
             | Alert::UnsupportedCertificate
             | Alert::CertificateRevoked

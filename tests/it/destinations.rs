@@ -144,6 +144,39 @@ fn the_region_of_a_bucket_is_learnt_once_and_its_host_with_it() {
     }
 }
 
+/// The clock is wrong, the region is, and the connection that said so is gone: one file, one attempt.
+#[test]
+fn several_causes_are_mended_one_after_the_other() {
+    let skewed = "<Error><Code>RequestTimeTooSkewed</Code></Error>";
+    let date = ("Date", "Tue, 01 Jan 2041 00:00:00 GMT");
+    let server = ScriptedServer::start([
+        Line::new(400, &[], MALFORMED),
+        Line::new(403, &[date], skewed),
+        Line::raw("").close(),
+        Line::new(200, &[("ETag", "\"e\"")], ""),
+    ]);
+    let proxy = ConnectProxy::start(server.address());
+    let agent = agent_to(
+        json!({ "host": "mybucket.s3-accelerate.amazonaws.com" }),
+        &proxy,
+    );
+    agent.write_file("a", 1000, 1);
+    agent.run(&["once", "--give-up", "5s"]).expect_code(0);
+    let regions: Vec<String> = signed_for(&server).into_iter().map(|(_, r)| r).collect();
+    assert_eq!(
+        regions,
+        ["us-east-1", "eu-west-1", "eu-west-1", "eu-west-1"]
+    );
+    assert!(
+        server.requests()[3]
+            .header("x-amz-date")
+            .unwrap()
+            .starts_with("2041")
+    );
+    assert_eq!(agent.history()[0]["attempts"], 1);
+    assert!(agent.events_of("connection_failed").is_empty());
+}
+
 #[test]
 fn every_job_of_the_process_knows_what_one_has_learnt() {
     let fine = Line::new(200, &[("ETag", "\"e\"")], "").for_ever();
