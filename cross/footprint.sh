@@ -74,6 +74,7 @@ row() {
     export S3FERRY_RUNNER="${emulator:-qemu-x86_64} $processor -plugin $work/instructions.so,count=$S3FERRY_INSTRUCTIONS"
     figures+=$'\n'$(measure instructions::instructions_per_mebibyte)
     printf '%s\n' "$figures" | sed "s/^/$target: /" >&2
+    # shellcheck disable=SC2016 # Markdown's quotes.
     printf '| `%s` | %s | %s | %s | %s, %s | %s | %s | %s | %.1f |\n' "$target" \
         "$(megabytes binary)" "$(megabytes 'resident at rest')" "$(megabytes 'peak resident')" \
         "$(figure 'open files at rest')" "$(figure 'peak open files')" \
