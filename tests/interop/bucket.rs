@@ -144,6 +144,8 @@ impl Bucket {
         command
             .args(["--silent", "--show-error", "--path-as-is", "--globoff"])
             .args(["--noproxy", "*", "--max-time", "120"])
+            // SeaweedFS resets a stream of HTTP/2 now and then.
+            .arg("--http1.1")
             .args(["--aws-sigv4", "aws:amz:eu-west-2:s3"])
             .args(["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"])
             .args(["--user", &format!("{ACCESS_KEY}:{SECRET_KEY}")])
