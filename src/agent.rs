@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::config::model::{AfterUpload, Config};
+use crate::config::model::Config;
 use crate::config::{self, ConfigError};
 use crate::os::lock::StateLock;
 use crate::os::notify;
@@ -15,13 +15,11 @@ use crate::pass::{Env, JobRunner, Step, Tally};
 use crate::processing_state::ProcessingStates;
 use crate::progress;
 use crate::record::keeper::{Records, Repaired, today};
-use crate::record::ledger::{Confirmed, fingerprint};
-use crate::record::{Event, EventKind, HistoryEntry, Severity, parse_timestamp};
-use crate::source::file::Identity;
+use crate::record::{Event, EventKind, Severity, copy, parse_timestamp};
 use crate::status::{self, Status, StatusFile};
-use crate::text::unescape;
 use crate::transport::raise_clock_floor;
 
+mod recovery;
 mod start_error;
 
 pub use start_error::StartError;
@@ -47,6 +45,7 @@ impl Agent {
             .map_err(StartError::StateDirectory)?
             .ok_or(StartError::AlreadyRunning)?;
         let signals = Signals::install().map_err(StartError::Signals)?;
+        copy::restore(&config).map_err(StartError::StateDirectory)?;
         let (records, repairs) = Records::open(&config).map_err(StartError::StateDirectory)?;
         let runners = runners_for(&config, only, &signals)?;
         let names: Vec<String> = config.jobs.iter().map(|job| job.name.clone()).collect();
@@ -63,6 +62,7 @@ impl Agent {
         agent.remember_troubles(former);
         agent.report_repairs(&repairs);
         agent.recover();
+        agent.apply_processing_states(false);
         Ok(agent)
     }
 
@@ -83,6 +83,7 @@ impl Agent {
         self.service_event(EventKind::ServiceStopped, "s3ferry has stopped");
         self.records.flush();
         self.status.write(clock::monotonic());
+        self.records.copy();
         Ok(())
     }
 
@@ -122,6 +123,7 @@ impl Agent {
             }
         }
         self.records.flush();
+        self.records.copy();
         // What is done is not all written down: the next run will do some of it again.
         total.local += u64::from(self.records.is_failing());
         self.status.write(clock::monotonic());
@@ -152,6 +154,7 @@ impl Agent {
         }
         self.status.set_failing(self.records.is_failing());
         self.status.write_if_due(clock::monotonic());
+        self.records.copy_if_due(clock::monotonic());
         step
     }
 
@@ -172,9 +175,12 @@ impl Agent {
     /// Nothing is left to be written when the wait begins, so nothing has to wake up for it.
     fn wait(&mut self, until: Option<Instant>) -> io::Result<()> {
         self.records.flush();
+        self.records.copy_if_due(clock::monotonic());
         self.status.set_failing(self.records.is_failing());
         self.status.write(clock::monotonic());
-        self.signals.sleep_until(until)
+        let copy = self.records.copy_due();
+        self.signals
+            .sleep_until(until.into_iter().chain(copy).min())
     }
 
     fn heed_signals(&mut self) {
@@ -214,7 +220,7 @@ impl Agent {
                 {
                     log::warn!("a change of `log` but for `level` takes a restart");
                 }
-                self.records.set_rotations(config.history, config.events);
+                self.records.configure(&config);
                 self.config = config;
                 for mut runner in runners {
                     let name = &runner.job().name;
@@ -345,44 +351,10 @@ impl Agent {
         }
     }
 
-    /// Finishes what a former run had confirmed but not settled.
-    fn recover(&mut self) {
-        let jobs = self.config.jobs.clone();
-        let kept = |entry: &HistoryEntry| {
-            let mut jobs = jobs.iter();
-            match jobs.find(|job| job.name == entry.job) {
-                Some(job) => (
-                    job.after_upload == AfterUpload::Keep,
-                    crate::pass::counted_key(job, &entry.key),
-                ),
-                None => (true, None),
-            }
-        };
-        let still_there = |confirmed: &Confirmed| {
-            let mut jobs = jobs.iter();
-            jobs.find(|job| job.name == confirmed.entry.job)
-                .is_some_and(|job| is_in_place(job, confirmed))
-        };
-        self.records.recover(&still_there, &kept);
-        self.apply_processing_states(false);
-    }
-
     fn service_event(&mut self, kind: EventKind, message: &str) {
         let event = Event::new(clock::wall(), kind, Severity::Info, message);
         self.records.event(&event);
     }
-}
-
-fn is_in_place(job: &crate::config::model::Job, confirmed: &Confirmed) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    let Some(path) = unescape(&confirmed.entry.source_path) else {
-        return false;
-    };
-    let Ok(stat) = rustix::fs::lstat(std::ffi::OsStr::from_bytes(&path)) else {
-        return false;
-    };
-    let destination = crate::pass::destination_of(job);
-    fingerprint(&job.name, &destination, &path, Identity::from(&stat)) == confirmed.fingerprint
 }
 
 fn runners_for(

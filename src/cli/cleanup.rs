@@ -15,6 +15,7 @@ use crate::config::model::Job;
 use crate::os::durable::cure_of_folder;
 use crate::os::lock::StateLock;
 use crate::os::signals::Signals;
+use crate::record::copy::{self, StateCopier};
 use crate::record::keeper::Repaired;
 use crate::record::ledger::Ledger;
 use crate::record::parse_timestamp;
@@ -38,8 +39,10 @@ pub fn run(invocation: &Invocation) -> u8 {
         }
         Err(error) => return cannot_use(&config, &error),
     };
-    let mut ledger = match Ledger::open(&config.state_dir) {
-        Ok((ledger, damage)) => {
+    let opened = copy::restore(&config).and_then(|()| Ledger::open(&config.state_dir));
+    let mut ledger = match opened {
+        Ok((mut ledger, damage)) => {
+            ledger.set_copier(StateCopier::new(&config));
             if let Some(repaired) = Repaired::ledger(damage) {
                 complain(&format!("s3ferry: {repaired}"));
             }
@@ -64,6 +67,9 @@ pub fn run(invocation: &Invocation) -> u8 {
             complain(&format!("s3ferry: job `{}`: {message}", job.name));
             code = found;
         }
+    }
+    if let Err(error) = ledger.copy() {
+        code = cannot_use(&config, &error);
     }
     code
 }

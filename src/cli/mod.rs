@@ -146,11 +146,11 @@ fn problems_of_credentials(config: &Config) -> Vec<Problem> {
     problems
 }
 
-/// A state directory that cannot be written is no mistake of the configuration, as long as that is
+/// A state directory, or its copy, that cannot be written is no mistake of the configuration, as long as that is
 /// all.
 fn code_of_machine(config: &Config, problems: &[Problem]) -> u8 {
-    let state_dir = &config.places.state_dir.field;
-    if problems.iter().all(|problem| problem.field == *state_dir) {
+    let own = [&config.places.state_dir, &config.places.state_copy].map(|place| &place.field);
+    if problems.iter().all(|problem| own.contains(&&problem.field)) {
         exit::LOCAL
     } else {
         exit::CONFIGURATION

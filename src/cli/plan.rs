@@ -14,14 +14,15 @@ use crate::config::Config;
 use crate::config::model::{IfExists, Job};
 use crate::naming::{ObjectKey, key_of_file};
 use crate::os::hostname;
-use crate::pass::{counted_key, destination_of};
+use crate::pass::{counted_key, destination_of, windows_closed_for};
 use crate::processing_state::ProcessingStates;
+use crate::record::copy::records_dir;
 use crate::record::ledger::{Ledger, LedgerView, fingerprint, passed_over};
-use crate::source::file::{SourceFile, full_path};
+use crate::source::file::{SourceFile, Timestamp, full_path};
 use crate::source::scan::{Candidate, Found, Verdict, folder_id, scan};
 use crate::source::settled::Settling;
+use crate::source::space::missing;
 use crate::text::{escape_bytes, human_duration, human_size};
-use crate::windows::closed_for;
 
 /// Shown at most; a longer plan is counted.
 const SHOWN: usize = 10_000;
@@ -59,7 +60,7 @@ pub fn run(invocation: &Invocation) -> u8 {
 }
 
 fn show(invocation: &Invocation, config: &Config) -> io::Result<u8> {
-    let mut ledger = Ledger::read(&config.state_dir)?;
+    let mut ledger = Ledger::read(records_dir(config))?;
     let mut out = io::stdout().lock();
     let mut code = exit::OK;
     let wanted = config
@@ -105,11 +106,19 @@ fn plan(
     let mut settling = Settling::default();
     let (wall, now) = (clock::wall(), clock::monotonic());
     let skips = job.object.if_exists == IfExists::Skip;
+    let lacking = job.prune.map_or(0, |keep_free| {
+        missing(&job.source_path, keep_free).unwrap_or(0)
+    });
+    let mut uploaded = Vec::new();
     let mut judge = |found: Found<'_>| {
         let path = full_path(&job.source_path, found.relative);
         let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
         let fingerprint = fingerprint(&job.name, &destination, bytes, found.identity);
         if ledger.is_done(&fingerprint, walk) {
+            if lacking > 0 {
+                let identity = found.identity;
+                uploaded.push((identity.modified, shown(job, found.relative), identity.size));
+            }
             Verdict::AlreadyUploaded
         } else if skips && ledger.is_done(&passed_over(&fingerprint), walk) {
             Verdict::Refused
@@ -136,6 +145,7 @@ fn plan(
     };
     let excluded: Vec<_> = folder_id(&config.state_dir).into_iter().collect();
     let found = scan(job, SHOWN, &excluded, &mut judge, &mut visit, &|| false)?;
+    mark_what_goes(uploaded, lacking, &mut skipped);
     let mut keys = HashMap::new();
     let hostname = hostname();
     let mut lines: Vec<Line> = Vec::new();
@@ -165,6 +175,27 @@ fn plan(
     skipped.sort_by(|one, other| one.source_path.cmp(&other.source_path));
     lines.extend(skipped);
     Ok((lines, more))
+}
+
+/// The oldest of the uploaded files (mtime, path, size), as many as it takes to free what is lacking.
+fn mark_what_goes(mut uploaded: Vec<(Timestamp, String, u64)>, lacking: u64, skipped: &mut [Line]) {
+    uploaded.sort_unstable();
+    let mut freed = 0;
+    let mut goes = HashMap::new();
+    for (_, path, size) in uploaded {
+        if freed >= lacking {
+            break;
+        }
+        freed += size;
+        goes.insert(path, size);
+    }
+    for line in skipped {
+        if let Some(size) = goes.get(&line.source_path) {
+            line.action = "remove";
+            line.size = Some(*size);
+            line.reason = Some("already uploaded, goes to keep the disk free".to_owned());
+        }
+    }
 }
 
 fn taken(
@@ -252,7 +283,7 @@ fn standing(config: &Config, job: &Job) -> io::Result<String> {
         return Ok(" (paused or disabled: nothing is sent)".to_owned());
     }
     let now = clock::in_zone(clock::wall(), config.time_zone);
-    Ok(match closed_for(&job.windows, now) {
+    Ok(match windows_closed_for(job, now) {
         Some(wait) => format!(" (outside its windows for {})", human_duration(wait)),
         None => String::new(),
     })

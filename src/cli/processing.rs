@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::os::durable::cure_of_folder;
 use crate::os::lock::StateLock;
 use crate::processing_state::ProcessingStates;
+use crate::record::copy::with_processing_states;
 
 pub fn run(invocation: &Invocation, enabled: bool) -> u8 {
     let config = match load_config(invocation) {
@@ -45,11 +46,13 @@ pub fn run(invocation: &Invocation, enabled: bool) -> u8 {
 /// Writes the state down, and tells the service, if one runs.
 fn change(config: &Config, jobs: &[String], enabled: bool) -> io::Result<bool> {
     std::fs::create_dir_all(&config.state_dir)?;
-    let mut states = ProcessingStates::load(&config.state_dir)?;
-    for job in jobs {
-        states.set(job, enabled);
-    }
-    states.save(&config.state_dir)?;
+    with_processing_states(config, || {
+        let mut states = ProcessingStates::load(&config.state_dir)?;
+        for job in jobs {
+            states.set(job, enabled);
+        }
+        states.save(&config.state_dir)
+    })?;
     match StateLock::holder(&config.state_dir)? {
         Some(service) => {
             kill_process(service, Signal::USR2)?;

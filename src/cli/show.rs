@@ -13,6 +13,7 @@ use super::{colour, complain, exit, load_config, record_path, table_width};
 use crate::clock;
 use crate::config::Config;
 use crate::os::signals::{Signals, Woken};
+use crate::record::copy::records_dir;
 use crate::record::{Follower, read_last};
 
 /// How often `--follow` looks for new events.
@@ -36,7 +37,7 @@ pub fn run(invocation: &Invocation) -> u8 {
         }
         Err(Trouble::Writing(error)) => format!("cannot write to standard output: {error}"),
         Err(Trouble::Reading(error)) => {
-            let folder = config.state_dir.display();
+            let folder = records_dir(&config).display();
             format!("cannot read the records in `{folder}`: {error}")
         }
     };
@@ -57,7 +58,7 @@ fn source(invocation: &Invocation, config: &Config) -> (PathBuf, u32, usize) {
         _ => ("history.jsonl", config.history, usize::MAX),
     };
     (
-        record_path(&config.state_dir, name),
+        record_path(records_dir(config), name),
         rotation.files,
         invocation.count.unwrap_or(usual),
     )

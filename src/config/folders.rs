@@ -53,12 +53,18 @@ pub fn validate_folders(config: &Config) -> Vec<FolderProblem> {
         }));
     };
     let place = &config.places.state_dir;
-    // Without it there is no lock and no memory, so nothing can begin that could wait for it.
-    let state_dir = creatable(&config.state_dir).map_err(|refusal| Refusal {
-        may_pass: false,
-        ..refusal
-    });
-    note(place, &place.field, state_dir);
+    // Without them there is no lock and no memory, so nothing can begin that could wait for them.
+    let needed = |folder| {
+        creatable(folder).map_err(|refusal| Refusal {
+            may_pass: false,
+            ..refusal
+        })
+    };
+    note(place, &place.field, needed(&config.state_dir));
+    if let Some(copy) = &config.state_copy {
+        let place = &config.places.state_copy;
+        note(place, &place.field, needed(&copy.dir));
+    }
     let enabled = |(job, _): &(&Job, &JobPlaces)| job.enabled;
     for (job, places) in config.jobs.iter().zip(&config.places.jobs).filter(enabled) {
         let place = &places.source_path;
@@ -89,8 +95,8 @@ fn source(job: &Job) -> Result<(), Refusal> {
         )
     })?;
     match job.after_upload {
-        AfterUpload::Keep => Ok(()),
-        AfterUpload::Delete | AfterUpload::MoveTo(_) => writable(path),
+        AfterUpload::Keep if job.prune.is_none() => Ok(()),
+        AfterUpload::Keep | AfterUpload::Delete | AfterUpload::MoveTo(_) => writable(path),
     }
 }
 

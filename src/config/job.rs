@@ -12,7 +12,7 @@ use super::names;
 use super::secrets::Kind;
 use super::section::Section;
 use super::wording::{any_of, quoted, unknown_word};
-use super::{credentials, destination, object, proxy, transfer};
+use super::{credentials, destination, object, proxy, space, transfer};
 use crate::naming::Template;
 use crate::source::filter::Filter;
 
@@ -37,7 +37,9 @@ pub(super) const JOB_KEYS: &[&str] = &[
     "settle",
     "order",
     "windows",
+    "windows_override",
     "after_upload",
+    "prune",
     "credentials",
     "access_key",
     "secret_key",
@@ -90,6 +92,8 @@ pub(super) fn read(
     });
     let order = section.read("order", Order::Oldest, order);
     let windows = section.read("windows", Vec::new(), windows);
+    let windows_override = space::windows_override(section, &windows);
+    let prune = space::prune(section, &after_upload);
     let credentials = credentials::read(section);
     let proxy = proxy::read(section);
     let tls_options = section.read("tls_options", TlsOptions::default(), |field| {
@@ -113,7 +117,9 @@ pub(super) fn read(
         settle: settle?,
         order: order?,
         windows: windows?,
+        windows_override: windows_override?,
         after_upload: after_upload?,
+        prune: prune?,
         credentials: credentials?,
         proxy: proxy?,
         tls: tls_options?,

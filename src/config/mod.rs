@@ -26,6 +26,7 @@ mod proxy;
 pub(crate) mod secrets;
 mod section;
 mod settings;
+mod space;
 mod transfer;
 pub mod units;
 pub(crate) mod url;

@@ -28,6 +28,8 @@ pub struct Config {
     pub path: PathBuf,
     /// Where lock, ledger, history, events and status live.
     pub state_dir: PathBuf,
+    /// Where `state_dir` does not outlive a restart of the machine.
+    pub state_copy: Option<StateCopy>,
     pub log: LogOptions,
     pub history: Rotation,
     pub events: Rotation,
@@ -58,6 +60,7 @@ pub struct Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
     pub state_dir: Place,
+    pub state_copy: Place,
     /// One for each of `Config::jobs`, in the same order.
     pub jobs: Vec<JobPlaces>,
 }
@@ -112,7 +115,11 @@ pub struct Job {
     pub order: Order,
     /// When sending is allowed; empty: always.
     pub windows: Vec<Window>,
+    /// With less than this free on the source's disk, sending is allowed outside of them as well.
+    pub windows_override: Option<FreeSpace>,
     pub after_upload: AfterUpload,
+    /// What is uploaded and kept goes, oldest first, until so much of the source's disk is free.
+    pub prune: Option<FreeSpace>,
     pub credentials: CredentialSource,
     pub proxy: ProxyChoice,
     pub tls: TlsOptions,
@@ -126,6 +133,22 @@ pub enum Order {
     Newest,
     Name,
     Smallest,
+}
+
+/// Room on a file system that its users may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FreeSpace {
+    /// 1 to 99, of the whole file system.
+    Percent(u8),
+    Bytes(u64),
+}
+
+/// A durable copy of the state directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateCopy {
+    pub dir: PathBuf,
+    /// At least so long between two copies.
+    pub interval: Duration,
 }
 
 /// Minutes after midnight, in the configured time zone; `from > to` spans midnight,

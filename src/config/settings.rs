@@ -11,6 +11,7 @@ use super::job::{self, JOB_KEYS};
 use super::model::{Config, Job, JobPlaces, LogOptions, Place, Places, Rotation, TimeZone};
 use super::secrets::Kind;
 use super::section::Section;
+use super::space;
 use super::wording::{quoted, quoted_path};
 use crate::naming::BUILT_IN;
 
@@ -18,6 +19,7 @@ pub(super) const SETTINGS_KEYS: &[&str] = &[
     // For editors, which find the schema by it.
     "$schema",
     "state_dir",
+    "state_copy",
     "log",
     "history",
     "events",
@@ -49,6 +51,7 @@ pub(super) fn read(path: &Path, root: &Field<'_>) -> Result<Config, Reported> {
         PathBuf::from(DEFAULT_STATE_DIR),
         Field::absolute_path,
     );
+    let state_copy = space::state_copy(&section);
     let log = log_options(&section);
     let history = section.read("history", DEFAULT_HISTORY, |field| {
         let section = field.section(&[HISTORY_KEYS])?;
@@ -65,12 +68,17 @@ pub(super) fn read(path: &Path, root: &Field<'_>) -> Result<Config, Reported> {
         None => single_job(&section, &placeholders),
     };
     schema?;
-    let (state_dir, (jobs, job_places)) = (state_dir?, jobs?);
-    apart(&section, &state_dir, &jobs)?;
+    let (state_dir, state_copy, (jobs, job_places)) = (state_dir?, state_copy?, jobs?);
+    apart(&section, "state_dir", &state_dir, &jobs)?;
+    if let Some(copy) = &state_copy {
+        apart(&section, "state_copy", &copy.dir, &jobs)?;
+        copy_elsewhere(&section, &state_dir, &copy.dir)?;
+    }
     let (events, shown) = events?;
     Ok(Config {
         path: path.to_path_buf(),
         state_dir,
+        state_copy,
         log: log?,
         history: history?,
         events,
@@ -80,6 +88,7 @@ pub(super) fn read(path: &Path, root: &Field<'_>) -> Result<Config, Reported> {
         warnings: Vec::new(),
         places: Places {
             state_dir: section.place_of("state_dir"),
+            state_copy: section.place_of("state_copy"),
             jobs: job_places,
         },
     })
@@ -145,8 +154,8 @@ fn unique(
 }
 
 /// The service's own files must not become candidates.
-fn apart(root: &Section<'_>, state_dir: &Path, jobs: &[Job]) -> Result<(), Reported> {
-    let state = normalised(state_dir);
+fn apart(root: &Section<'_>, key: &str, folder: &Path, jobs: &[Job]) -> Result<(), Reported> {
+    let state = normalised(folder);
     let holder = jobs
         .iter()
         .find(|job| state.starts_with(normalised(&job.source_path)));
@@ -155,10 +164,22 @@ fn apart(root: &Section<'_>, state_dir: &Path, jobs: &[Job]) -> Result<(), Repor
     };
     let message = format!(
         "{} lies in the source folder of the job `{}`; keep the state outside of it",
-        quoted_path(state_dir),
+        quoted_path(folder),
         job.name
     );
-    Err(root.problem_of("state_dir", message))
+    Err(root.problem_of(key, message))
+}
+
+fn copy_elsewhere(root: &Section<'_>, state_dir: &Path, copy: &Path) -> Result<(), Reported> {
+    let (state, plain) = (normalised(state_dir), normalised(copy));
+    if plain.starts_with(&state) || state.starts_with(&plain) {
+        let message = format!(
+            "{} and `state_dir` lie in one another; name a folder on another disk",
+            quoted_path(copy)
+        );
+        return Err(root.problem_of("state_copy", message));
+    }
+    Ok(())
 }
 
 fn log_options(root: &Section<'_>) -> Result<LogOptions, Reported> {

@@ -18,6 +18,11 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 pub fn replace_volatile(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = create_beside(path)?;
     file.write_all(content)?;
+    commit_volatile(file, path)
+}
+
+/// As [`commit`], without waiting for the disk.
+pub fn commit_volatile(file: File, path: &Path) -> io::Result<()> {
     drop(file);
     std::fs::rename(beside(path), path)
 }

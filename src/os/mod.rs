@@ -3,6 +3,7 @@
 
 pub mod durable;
 pub mod lock;
+pub mod mirror;
 pub mod notify;
 pub mod open_files;
 pub mod signals;

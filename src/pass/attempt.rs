@@ -14,7 +14,9 @@ use crate::status::CurrentFile;
 use crate::text::{escape_bytes, human_size};
 use crate::upload::{self, Context, Task, UploadError, Uploaded, content_type};
 
-use super::{Env, JobRunner, KEYS_COMPARED, Pass, Step, counted_key, progress_of};
+use super::{
+    Env, JobRunner, KEYS_COMPARED, Pass, Step, counted_key, progress_of, windows_closed_for,
+};
 
 /// A file on its way.
 pub(super) struct Work<'a> {
@@ -66,6 +68,7 @@ impl JobRunner {
             Ok(uploaded) => {
                 self.uploaded(pass, &work, uploaded, env);
                 env.records.flush_if_due(clock::monotonic());
+                self.make_room_meanwhile(env);
                 Some(Step::Continue)
             }
             Err(error) => self.failed(pass, work.fingerprint, candidate, &key, error, env),
@@ -235,7 +238,7 @@ impl JobRunner {
         let (job, time_zone, signals) = (&self.job, self.time_zone, env.signals);
         let may_continue = || {
             let now = clock::in_zone(clock::wall(), time_zone);
-            !signals.wants_attention() && crate::windows::closed_for(&job.windows, now).is_none()
+            !signals.wants_attention() && windows_closed_for(job, now).is_none()
         };
         let content_type = match &job.object.content_type {
             Some(configured) => configured,

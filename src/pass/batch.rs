@@ -12,7 +12,7 @@ use crate::source::file::Identity;
 use crate::source::scan::{Candidate, Found, Scan, Verdict, scan};
 
 /// Candidates kept at a time: about 200 bytes each.
-const BATCH: usize = 4096;
+pub(super) const BATCH: usize = 4096;
 
 const FOLDER: &str = "mount or create the folder, and let s3ferry's user read it";
 

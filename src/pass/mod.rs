@@ -6,6 +6,7 @@
 mod attempt;
 mod batch;
 mod failure;
+mod room;
 mod settle;
 mod state;
 mod tally;
@@ -32,9 +33,9 @@ use crate::status::{CurrentFile, StatusFile, Told};
 use crate::text::{escape_bytes, human_duration};
 use crate::transport::TransportError;
 use crate::upload::Limiter;
-use crate::windows::closed_for;
 
 use attempt::Attempts;
+pub use room::windows_closed_for;
 use state::Pass;
 pub use tally::Tally;
 use tally::files;
@@ -94,6 +95,9 @@ pub struct JobRunner {
     next_due: Instant,
     /// `next_due` is when a window opens.
     waits_for_window: bool,
+    /// When files were last looked for that can go, and whether it has been told that too few can.
+    made_room_at: Option<Instant>,
+    told_full: bool,
     pass: Option<Pass>,
 }
 
@@ -130,6 +134,8 @@ impl JobRunner {
             walks: 0,
             next_due: now,
             waits_for_window: false,
+            made_room_at: None,
+            told_full: false,
             pass: None,
             job,
         })
@@ -242,6 +248,7 @@ impl JobRunner {
             status.state = "working".to_owned();
             status.last_pass = Some(timestamp(clock::wall()));
         });
+        self.make_room(env);
         let mut pass = Pass::new(now);
         if !self.fill_queue(&mut pass, env) {
             return self.finish(pass, env);
@@ -289,6 +296,7 @@ impl JobRunner {
         if tally.left == 0 {
             self.deferred.clear();
         }
+        self.make_room(env);
         self.settle_status(env);
         Step::PassFinished(tally)
     }
@@ -301,7 +309,7 @@ impl JobRunner {
             self.job.name,
             human_duration(wait)
         );
-        self.next_due = opens;
+        self.next_due = self.next_look(opens);
         self.waits_for_window = true;
         // Without a walk nobody knows whether something waits; to be asked again is the safe answer.
         let mut pass = self.pass.take().unwrap_or_else(|| Pass::new(opens));
@@ -333,10 +341,7 @@ impl JobRunner {
     }
 
     fn window_closed_for(&self) -> Option<Duration> {
-        closed_for(
-            &self.job.windows,
-            clock::in_zone(clock::wall(), self.time_zone),
-        )
+        windows_closed_for(&self.job, clock::in_zone(clock::wall(), self.time_zone))
     }
 
     fn event<'a>(&'a self, kind: EventKind, severity: Severity, message: &'a str) -> Event<'a> {

@@ -177,6 +177,8 @@ pub enum EventKind {
     RecordRepaired,
     /// S3's clock is used, because the device's is wrong.
     ClockCorrected,
+    /// Files that are uploaded were removed, or none was left, to keep the source's disk free.
+    FilesPruned,
 }
 
 impl EventKind {
@@ -202,6 +204,7 @@ impl EventKind {
             EventKind::ProcessingResumed => "processing_resumed",
             EventKind::RecordRepaired => "record_repaired",
             EventKind::ClockCorrected => "clock_corrected",
+            EventKind::FilesPruned => "files_pruned",
         }
     }
 }

@@ -10,11 +10,14 @@ use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
+use super::copy::StateCopier;
 use super::ledger::{Confirmed, Damage, Fingerprint, KeyHash, Ledger, SourceFate, passed_over};
-use super::{Event, EventError, EventKind, HistoryEntry, JsonLines, Repair, Severity, read_last};
+use super::{Event, EventKind, HistoryEntry, JsonLines, Repair, Severity, read_last};
 use crate::clock;
-use crate::config::model::{Config, Rotation};
-use crate::os::durable::cure_of_folder;
+use crate::config::model::Config;
+
+mod standing;
+use standing::COPY;
 
 /// A batch is closed when it has so many files, or is so old.
 const BATCH_FILES: usize = 64;
@@ -76,7 +79,8 @@ impl Records {
         let path = |name: &str| config.state_dir.join(name);
         let (history, history_repair) = JsonLines::open(&path("history.jsonl"), config.history)?;
         let (events, events_repair) = JsonLines::open(&path("events.jsonl"), config.events)?;
-        let (ledger, damage) = Ledger::open(&config.state_dir)?;
+        let (mut ledger, damage) = Ledger::open(&config.state_dir)?;
+        ledger.set_copier(StateCopier::new(config));
         let records = Records {
             history,
             history_path: path("history.jsonl"),
@@ -92,10 +96,29 @@ impl Records {
     }
 
     /// For a new configuration; it counts from the next line on.
-    pub fn set_rotations(&mut self, history: Rotation, events: Rotation) {
-        self.history.set_rotation(history);
-        self.history_files = history.files;
-        self.events.set_rotation(events);
+    pub fn configure(&mut self, config: &Config) {
+        self.history.set_rotation(config.history);
+        self.history_files = config.history.files;
+        self.events.set_rotation(config.events);
+        self.ledger.set_copier(StateCopier::new(config));
+    }
+
+    /// Brings the copy of the state directory up to date, if that is due.
+    pub fn copy_if_due(&mut self, now: Instant) {
+        if self.copy_due().is_some_and(|due| due <= now) {
+            self.copy();
+        }
+    }
+
+    /// When that is; `None` while nothing has changed.
+    pub fn copy_due(&self) -> Option<Instant> {
+        self.ledger.copy_due()
+    }
+
+    /// Brings the copy up to date now.
+    pub fn copy(&mut self) {
+        let copied = self.ledger.copy();
+        self.note(copied, COPY);
     }
 
     pub fn ledger(&mut self) -> &mut Ledger {
@@ -294,61 +317,6 @@ impl Records {
         read_last(&self.history_path, self.history_files, 1, &mut same)
             .is_ok_and(|(found, _)| !found.is_empty())
     }
-
-    /// Says once that the state directory fails, and once that all of it works again: events may be
-    /// written while no fsync succeeds.
-    fn note(&mut self, result: io::Result<()>, what: &'static str) {
-        let was_failing = self.is_failing();
-        match result {
-            Ok(()) => self.failing.retain(|failing| *failing != what),
-            Err(error) => {
-                if !self.failing.contains(&what) {
-                    self.failing.push(what);
-                }
-                if !was_failing {
-                    let message = format!(
-                        "the state directory could not be written ({what}): {error}; uploads go on, nothing is deleted or moved until it can"
-                    );
-                    let event = state_dir_fails(clock::wall(), &message, &error);
-                    log_event(&event);
-                    if self.events.append(&event.to_line()).is_err() {
-                        self.untold = Some((event.time, message));
-                    }
-                }
-            }
-        }
-        if was_failing && !self.is_failing() {
-            self.tell_that_it_works();
-        }
-    }
-
-    /// What could not be told when it happened is told with its own time.
-    fn tell_that_it_works(&mut self) {
-        if let Some((time, message)) = self.untold.take() {
-            let event = state_dir_fails(time, &message, &io::ErrorKind::Other.into());
-            let _ = self.events.append(&event.to_line());
-        }
-        self.event(&Event::new(
-            clock::wall(),
-            EventKind::JobUnblocked,
-            Severity::Info,
-            "the state directory can be written again",
-        ));
-    }
-
-    /// Whether the last write to one of the files failed.
-    pub fn is_failing(&self) -> bool {
-        !self.failing.is_empty()
-    }
-}
-
-/// The event of a state directory that cannot be written; it is about no job.
-fn state_dir_fails<'a>(time: OffsetDateTime, message: &'a str, error: &io::Error) -> Event<'a> {
-    Event::new(time, EventKind::JobBlocked, Severity::Error, message).error(EventError {
-        class: "local",
-        hint: Some(cure_of_folder(error)),
-        ..EventError::default()
-    })
 }
 
 fn repairs(history: Repair, events: Repair, ledger: Damage) -> Vec<Repaired> {

@@ -6,3 +6,4 @@ pub mod file;
 pub mod filter;
 pub mod scan;
 pub mod settled;
+pub mod space;

@@ -29,6 +29,7 @@ mod proxies;
 mod readme;
 mod records;
 mod retries;
+mod room;
 mod stages;
 mod stalls;
 mod state_dir;

@@ -270,9 +270,11 @@ impl Soak {
         for versions in self.versions.values_mut() {
             versions.drain(..versions.len() - 1);
         }
-        while self.versions.len() > FILES {
-            let (key, _) = self.versions.pop_first().unwrap();
-            self.gone.remove(&key);
+        let surplus = self.versions.len().saturating_sub(FILES);
+        let mut over: Vec<String> = self.versions.keys().take(surplus).cloned().collect();
+        over.extend(std::mem::take(&mut self.gone));
+        for key in over {
+            self.versions.remove(&key);
             let _ = std::fs::remove_file(self.agent.folder().join(&key));
             let _ = std::fs::remove_file(self.server.object_path(BUCKET, &key));
         }

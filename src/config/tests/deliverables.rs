@@ -17,6 +17,18 @@ fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
             settings::SETTINGS_KEYS.to_vec(),
         ),
         (
+            "/$defs/settings/properties/state_copy/properties",
+            space::COPY_KEYS.to_vec(),
+        ),
+        (
+            "/$defs/job_keys/properties/windows_override/properties",
+            space::OVERRIDE_KEYS.to_vec(),
+        ),
+        (
+            "/$defs/job_keys/properties/prune/properties",
+            space::PRUNE_KEYS.to_vec(),
+        ),
+        (
             "/$defs/settings/properties/log/properties",
             settings::LOG_KEYS.to_vec(),
         ),

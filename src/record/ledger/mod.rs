@@ -15,9 +15,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+use super::copy::StateCopier;
 use super::{HistoryEntry, JsonLines};
 use crate::config::model::{AfterUpload, ChecksumAlgorithm, Rotation};
 use crate::s3::SentPart;
@@ -124,6 +126,8 @@ pub struct Ledger {
     state: State,
     /// Bytes appended since the file was last compacted, with what it had at the opening.
     size: u64,
+    /// Of the whole state directory; the ledger knows best when it is worth its while.
+    copier: Option<StateCopier>,
 }
 
 /// What was wrong with a ledger file.
@@ -150,6 +154,7 @@ impl Ledger {
             file,
             state,
             size,
+            copier: None,
         };
         if bad_lines > 0
             && let Err(error) = ledger.compact()
@@ -256,7 +261,26 @@ impl Ledger {
         self.state.end_creation(&open.token);
         self.state.uploads.push(open);
         self.append(&line)?;
-        self.sync()
+        self.sync()?;
+        if let Err(error) = self.copy() {
+            log::warn!("an upload is not in the copy of the state directory: {error}");
+        }
+        Ok(())
+    }
+
+    /// From now on the state directory has this copy.
+    pub fn set_copier(&mut self, copier: Option<StateCopier>) {
+        self.copier = copier;
+    }
+
+    /// Brings the copy up to date, if there is to be one.
+    pub fn copy(&mut self) -> io::Result<()> {
+        self.copier.as_mut().map_or(Ok(()), StateCopier::update)
+    }
+
+    /// When the copy is to be brought up to date next.
+    pub fn copy_due(&self) -> Option<Instant> {
+        self.copier.as_ref()?.due()
     }
 
     /// The open uploads of one source file, those to be aborted included.
