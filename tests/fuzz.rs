@@ -216,6 +216,7 @@ fn upload(number: usize) -> OpenUpload {
         size: 1 << 30,
         fingerprint: [number as u8; 16],
         checksum: None,
+        device: number as u64,
         abort: false,
     }
 }

@@ -17,7 +17,7 @@ use crate::os::lock::StateLock;
 use crate::os::signals::Signals;
 use crate::record::copy::{self, StateCopier};
 use crate::record::keeper::Repaired;
-use crate::record::ledger::Ledger;
+use crate::record::ledger::{Ledger, OpenUpload};
 use crate::record::parse_timestamp;
 use crate::s3::{Client, Failure, UploadId, UploadInfo};
 use crate::text::{escape_bytes, human_duration};
@@ -113,7 +113,7 @@ fn clean(
 fn clean_prefix(
     job: &Job,
     client: &mut Client,
-    ledger: &Ledger,
+    ledger: &mut Ledger,
     older_than: Duration,
 ) -> Result<(), Failure> {
     let now = clock::wall();
@@ -122,10 +122,12 @@ fn clean_prefix(
     loop {
         let page = client.list_multipart_uploads(&job.prefix, from.as_ref())?;
         for upload in page.uploads {
-            let ours = ledger
+            let known = ledger
                 .open_uploads()
                 .iter()
-                .any(|open| open.upload_id == upload.upload_id);
+                .find(|open| open.upload_id == upload.upload_id)
+                .cloned();
+            let ours = known.as_ref().is_some_and(OpenUpload::file_is_there);
             let age = age_of(&upload, now);
             let shown = escape_bytes(upload.key.as_bytes());
             let old = age.map_or("of unknown age".to_owned(), |age| {
@@ -142,6 +144,9 @@ fn clean_prefix(
                 continue;
             }
             client.abort_multipart_upload(&upload.key, &UploadId(upload.upload_id.clone()))?;
+            if let Some(known) = known {
+                ledger.end_upload(&known.token);
+            }
             aborted += 1;
             say(&format!("aborted  {shown} ({old})"));
         }

@@ -1,17 +1,28 @@
 //! Uploads that S3 holds open in vain: aborts that did not work, and creations whose answer never
 //! came.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use time::Duration;
 
 use crate::record::ledger::{Creation, Ledger, OpenUpload};
 use crate::record::parse_timestamp;
 use crate::s3::{Class, Client, Failure, UploadId, UploadInfo};
+use crate::source::file::Identity;
+use crate::text::unescape;
 
 /// `Date` has whole seconds, and S3's own machines are not quite at one.
 const ROUNDING: Duration = Duration::minutes(1);
 
 /// Ends what is open in vain for `job`, each once. What does not work stays in the ledger.
 pub fn end_leftovers(client: &mut Client, ledger: &mut Ledger, job: &str) -> Result<(), Failure> {
+    for open in ledger.open_uploads().to_vec() {
+        if open.job == job && !open.abort && has_vanished(&open) {
+            ledger.queue_abort(&open);
+        }
+    }
     for open in ledger.queued_aborts(job) {
         if open.bucket != client.bucket() {
             continue;
@@ -20,6 +31,20 @@ pub fn end_leftovers(client: &mut Client, ledger: &mut Ledger, job: &str) -> Res
         ledger.end_upload(&open.token);
     }
     end_unanswered(client, ledger, job)
+}
+
+/// Whether the upload's file was removed: it is not there, and what holds its folder is the file
+/// system that held it, so that it is not just not mounted.
+fn has_vanished(open: &OpenUpload) -> bool {
+    let Some(path) = unescape(&open.source_path) else {
+        return false;
+    };
+    let path = Path::new(OsStr::from_bytes(&path));
+    let mut folders = path.ancestors().skip(1);
+    !open.file_is_there()
+        && folders
+            .find_map(|folder| rustix::fs::stat(folder).ok())
+            .is_some_and(|folder| Identity::from(&folder).device == open.device)
 }
 
 /// Looks for uploads of `job` that S3 has begun without our knowing, and aborts them. Where S3 may

@@ -301,6 +301,7 @@ fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, Uploa
         size: identity.size,
         fingerprint: task.fingerprint,
         checksum,
+        device: identity.device,
         abort: false,
     };
     if let Err(error) = context.ledger.begin_upload(open.clone()) {

@@ -1,9 +1,10 @@
-//! Multipart uploads that S3 has begun without the program's knowing are ended, and nobody else's.
+//! Multipart uploads that nobody goes on with are ended, and nobody else's.
 
 use serde_json::json;
 
 use crate::support::agent::{Agent, SOON};
 use crate::support::files::holds_content;
+use crate::support::mounts::Mount;
 use crate::support::server::{BUCKET, Failure, Request, S3Options, S3Server};
 
 const LARGE: u64 = 12 * 1024 * 1024;
@@ -78,19 +79,63 @@ fn a_key_that_may_not_list_uploads_sends_all_the_same() {
 #[test]
 fn another_hosts_upload_to_the_same_key_is_left_alone() {
     let server = S3Server::start(S3Options::default());
-    let other = agent(&server).with_job(json!({
-        "transfer": {"bandwidth_limit": "6MiB/s"}
-    }));
-    let running = other.start();
-    let second_part = |request: &Request| request.part_number() == Some(2);
-    assert!(server.wait_for_requests(1, SOON, second_part));
-    running.kill();
-    assert!(server.wait_until_idle(SOON));
-    let (uploads, parts) = server.open_uploads();
-    assert_eq!((uploads, parts > 0), (1, true));
+    let _other = interrupt(&server, agent(&server));
+    let (_, parts) = server.open_uploads();
+    assert!(parts > 0);
 
     let agent = agent(&server);
     lose_the_answer(&server);
     agent.run(&["once", "--give-up", "20s"]).expect_code(0);
     assert_eq!(server.open_uploads(), (1, parts));
+}
+
+/// Killed with one part of `large` at the store.
+fn interrupt(server: &S3Server, agent: Agent) -> Agent {
+    let agent = agent.with_job(json!({ "transfer": {"bandwidth_limit": "6MiB/s"} }));
+    let running = agent.start();
+    let second_part = |request: &Request| request.part_number() == Some(2);
+    assert!(server.wait_for_requests(1, SOON, second_part));
+    running.kill();
+    assert!(server.wait_until_idle(SOON));
+    assert_eq!(server.open_uploads().0, 1);
+    agent
+}
+
+#[test]
+fn an_upload_whose_file_was_removed_is_aborted() {
+    let server = S3Server::start(S3Options::default());
+    let agent = interrupt(&server, agent(&server));
+    std::fs::remove_file(agent.source_file("large")).unwrap();
+    agent.once().expect_code(0);
+    assert_eq!(server.open_uploads(), (0, 0));
+}
+
+#[test]
+fn an_upload_whose_disk_is_not_mounted_waits_for_it() {
+    let server = S3Server::start(S3Options::default());
+    let agent = Agent::new(&server).with_job(json!({
+        "transfer": {"multipart_threshold": "8MiB", "part_size": "5MiB"}
+    }));
+    let disk = agent.folder().join("disk");
+    let Some(_disk) = Mount::tmpfs(&disk, 64 << 20) else {
+        return;
+    };
+    let Some(mounted) = Mount::bind(&disk, &agent.source()) else {
+        return;
+    };
+    agent.write_file("large", LARGE, 1);
+    let agent = interrupt(&server, agent);
+    let open = server.open_uploads();
+
+    drop(mounted);
+    agent.once().expect_code(0);
+    assert_eq!(server.open_uploads(), open);
+    let _mounted = Mount::bind(&disk, &agent.source()).unwrap();
+    agent.once().expect_code(0);
+    assert!(holds_content(
+        &server.object_path(BUCKET, "large"),
+        LARGE,
+        1
+    ));
+    assert_eq!((creates(&server), server.open_uploads()), (1, (0, 0)));
 }

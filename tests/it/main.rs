@@ -15,6 +15,7 @@ mod destinations;
 mod doctor;
 mod faults;
 mod faults_of_answers;
+mod flash;
 mod harness;
 mod hostile;
 mod if_exists;

@@ -62,6 +62,8 @@ pub struct UploadLine {
     pub file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checksum: Option<String>,
+    #[serde(default)]
+    pub device: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -129,6 +131,7 @@ impl From<&OpenUpload> for UploadLine {
             size: open.size,
             file: hex(&open.fingerprint),
             checksum: open.checksum.map(|algorithm| algorithm.name().to_owned()),
+            device: open.device,
         }
     }
 }

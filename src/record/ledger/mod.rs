@@ -24,6 +24,7 @@ use super::{HistoryEntry, JsonLines};
 use crate::config::model::{AfterUpload, ChecksumAlgorithm, Rotation};
 use crate::s3::SentPart;
 use crate::source::file::Identity;
+use crate::text::unescape;
 
 mod compact;
 mod creation;
@@ -81,8 +82,22 @@ pub struct OpenUpload {
     pub fingerprint: Fingerprint,
     /// What the upload was begun with, and every part of it has.
     pub checksum: Option<ChecksumAlgorithm>,
+    /// Of the file system that holds the file.
+    pub device: u64,
     /// It is to be aborted, not to be resumed.
     pub abort: bool,
+}
+
+impl OpenUpload {
+    /// Whether something is at the source path; an error that says neither is taken for yes.
+    pub fn file_is_there(&self) -> bool {
+        use std::os::unix::ffi::OsStrExt;
+        let path = unescape(&self.source_path).unwrap_or_default();
+        !matches!(
+            rustix::fs::lstat(std::ffi::OsStr::from_bytes(&path)),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR)
+        )
+    }
 }
 
 /// A hash over bucket and key.

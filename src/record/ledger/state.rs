@@ -134,6 +134,7 @@ impl State {
                     Some(name) => Some(ChecksumAlgorithm::from_name(&name)?),
                     None => None,
                 },
+                device: upload.device,
                 abort: false,
             });
         } else if let Some(token) = line.abort {

@@ -17,6 +17,7 @@ fn upload() -> OpenUpload {
         size: 11 << 20,
         fingerprint: [3; 16],
         checksum: None,
+        device: 0xfd01,
         abort: false,
     }
 }

@@ -21,6 +21,12 @@ impl Mount {
         (!super::lacks("the right to mount", mounted)).then(|| Mount { at: at.to_owned() })
     }
 
+    /// `folder` once more, at another place.
+    pub fn bind(folder: &Path, at: &Path) -> Option<Mount> {
+        let mounted = runs(Command::new("mount").arg("--bind").args([folder, at]));
+        (!super::lacks("the right to mount", mounted)).then(|| Mount { at: at.to_owned() })
+    }
+
     pub fn set_read_only(&self, read_only: bool) {
         let option = if read_only {
             "remount,ro"
