@@ -7,6 +7,7 @@ mod disk;
 mod jobs;
 mod objects;
 mod options;
+mod room;
 mod values;
 
 use std::path::Path;

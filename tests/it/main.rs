@@ -8,6 +8,7 @@
     reason = "servers need threads and deadlines need a clock; the product's rule is not theirs"
 )]
 
+mod bandwidth;
 mod clock;
 mod configuration;
 mod credentials;

@@ -256,8 +256,10 @@ impl Soak {
         assert!(lost.is_empty(), "seed {seed}: {lost:?}");
         let left: Vec<_> = std::fs::read_dir(self.folder("delete")).unwrap().collect();
         assert!(left.is_empty(), "seed {seed}: {left:?}");
-        let open = self.server.open_uploads();
-        assert_eq!(open, (0, 0), "seed {seed}: uploads and parts");
+        // Not the parts: one that was under way at a kill may arrive after the end of its upload, and
+        // unlike S3 this server keeps it.
+        let (open, _) = self.server.open_uploads();
+        assert_eq!(open, 0, "seed {seed}: open uploads");
 
         let requests = self.server.take_requests();
         let objects = requests
