@@ -139,6 +139,10 @@ fn send(context: &mut Context<'_>, task: Task<'_>) -> Result<Uploaded, UploadErr
     if size > context.transfer.multipart_threshold && size > 0 {
         multipart::upload(context, task)
     } else {
+        // Parts of a larger version of the file, or from before a change of the threshold.
+        for former in context.ledger.uploads_of(task.job, task.source_path) {
+            multipart::give_up(context.client, context.ledger, &former);
+        }
         put(context, task)
     }
 }

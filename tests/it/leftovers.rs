@@ -139,3 +139,13 @@ fn an_upload_whose_disk_is_not_mounted_waits_for_it() {
     ));
     assert_eq!((creates(&server), server.open_uploads()), (1, (0, 0)));
 }
+
+#[test]
+fn an_upload_whose_file_became_a_small_one_is_aborted() {
+    let server = S3Server::start(S3Options::default());
+    let agent = interrupt(&server, agent(&server));
+    agent.write_file("large", 1000, 2);
+    agent.once().expect_code(0);
+    assert!(holds_content(&server.object_path(BUCKET, "large"), 1000, 2));
+    assert_eq!(server.open_uploads(), (0, 0));
+}
