@@ -115,7 +115,7 @@ fn plan(
         let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
         let fingerprint = fingerprint(&job.name, &destination, bytes, found.identity);
         if ledger.is_done(&fingerprint, walk) {
-            if lacking > 0 {
+            if lacking > 0 && ledger.is_kept(&fingerprint) {
                 let identity = found.identity;
                 uploaded.push((identity.modified, shown(job, found.relative), identity.size));
             }

@@ -13,7 +13,6 @@ use super::{Env, JobRunner};
 use crate::clock;
 use crate::config::model::{FreeSpace, Job, Order};
 use crate::os::open_files::open_for_writing;
-use crate::record::keeper::today;
 use crate::record::ledger::{Fingerprint, fingerprint};
 use crate::record::{EventError, EventKind, Severity};
 use crate::source::file::SourceFile;
@@ -121,14 +120,12 @@ impl JobRunner {
             order: Order::Oldest,
             ..self.job.clone()
         };
-        let (today, walk, destination) = (today(), self.walks, self.destination());
+        let destination = self.destination();
         let records = &mut *env.records;
         let mut judge = |found: Found<'_>| {
             let path = self.path_bytes(found.relative);
             let file = fingerprint(&self.job.name, &destination, &path, found.identity);
-            let ledger = records.ledger();
-            let is_over = ledger.is_done(&file, today, walk) && !ledger.is_confirmed(&file);
-            if is_over && !ledger.is_not_removed(&file) && !records.is_pending(&file) {
+            if records.ledger().is_kept(&file) && !records.is_pending(&file) {
                 Verdict::Take
             } else {
                 Verdict::Refused

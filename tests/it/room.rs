@@ -202,3 +202,28 @@ fn prune_and_the_override_are_checked_like_all_else() {
         assert!(output.stderr.contains(words), "{job}: {output:#?}");
     }
 }
+
+#[test]
+fn a_file_that_was_passed_over_is_the_only_one_there_is_and_stays() {
+    let server = S3Server::start(S3Options::default());
+    let other = Agent::new(&server);
+    other.write_file("taken", 100, 1);
+    other.once().expect_code(0);
+
+    let agent = keeping_free(Agent::new(&server), "99%")
+        .with_job(json!({ "object": { "if_exists": "skip" } }));
+    let Some(_mount) = Mount::tmpfs(&agent.source(), 10 * MIB) else {
+        return;
+    };
+    write_content(&agent.source_file("taken"), MIB, 2);
+    write_content(&agent.source_file("own"), MIB, 3);
+    for _ in 0..2 {
+        agent.once().expect_code(0);
+        assert_eq!(names(&agent), ["taken"]);
+    }
+    let planned = agent.run(&["plan", "--json"]).expect_code(0).json_lines();
+    assert!(
+        planned.iter().all(|line| line["action"] != "remove"),
+        "{planned:#?}"
+    );
+}

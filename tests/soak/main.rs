@@ -259,7 +259,12 @@ impl Soak {
         // Not the parts: one that was under way at a kill may arrive after the end of its upload, and
         // unlike S3 this server keeps it.
         let (open, _) = self.server.open_uploads();
-        assert_eq!(open, 0, "seed {seed}: open uploads");
+        assert_eq!(
+            open,
+            0,
+            "seed {seed}: open uploads: {}",
+            self.story_of_uploads()
+        );
 
         let requests = self.server.take_requests();
         let objects = requests
@@ -280,6 +285,35 @@ impl Soak {
             let _ = std::fs::remove_file(self.agent.folder().join(&key));
             let _ = std::fs::remove_file(self.server.object_path(BUCKET, &key));
         }
+    }
+
+    /// What ledger and server know of the uploads that are open.
+    fn story_of_uploads(&self) -> String {
+        let ids: Vec<String> = std::fs::read_dir(self.server.object_path("", ""))
+            .unwrap()
+            .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+            .filter_map(|name| {
+                Some(
+                    name.strip_prefix(".upload-")?
+                        .strip_suffix(".json")?
+                        .to_owned(),
+                )
+            })
+            .collect();
+        let requests = self.server.requests();
+        let requests = requests.iter().filter(|request| {
+            request.is_create_multipart() || ids.iter().any(|id| request.query.contains(id))
+        });
+        let requests: Vec<String> = requests
+            .map(|r| format!("{} {}?{} {:?}", r.method, r.path, r.query, r.status))
+            .collect();
+        let ledger = std::fs::read_to_string(self.agent.state().join("ledger.jsonl"));
+        let ledger = ledger.unwrap_or_default();
+        let lines = ledger
+            .lines()
+            .filter(|line| !line.contains("\"confirmed\"") && !line.contains("\"done\""));
+        let lines: Vec<&str> = lines.collect();
+        format!("{ids:?}\n{}\n{}", requests.join("\n"), lines.join("\n"))
     }
 
     /// Keys whose object is not what it should be.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use super::line::{Line, UploadLine, done_line};
-use super::{Fingerprint, KeyHash, Ledger, SourceFate, unlimited};
+use super::{Fingerprint, KeyHash, Ledger, unlimited};
 use crate::os::durable;
 use crate::record::JsonLines;
 
@@ -48,12 +48,7 @@ impl Ledger {
             .collect();
         for (fingerprint, done) in &self.state.done {
             let key = keys.get(fingerprint).map(|key| **key);
-            let fate = if done.not_removed {
-                SourceFate::NotRemoved
-            } else {
-                SourceFate::Kept
-            };
-            write(&done_line(fingerprint, done.met.day, fate, key))?;
+            write(&done_line(fingerprint, done.met.day, done.fate, key))?;
         }
         for creation in &self.state.creations {
             write(&Line::creating(creation))?;

@@ -73,6 +73,15 @@ pub struct ConfirmedLine {
 }
 
 impl Line {
+    /// Of a `done` with a day.
+    pub fn fate(&self) -> SourceFate {
+        if self.not_removed {
+            SourceFate::NotRemoved
+        } else {
+            SourceFate::Kept
+        }
+    }
+
     pub fn new() -> Line {
         Line {
             v: VERSION,

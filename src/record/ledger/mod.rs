@@ -30,10 +30,12 @@ mod compact;
 mod creation;
 mod line;
 mod state;
+mod view;
 
 pub use creation::Creation;
 use line::{Line, UploadLine, done_line};
 use state::{Done, Met, State, load};
+pub use view::LedgerView;
 
 /// What tells one version of one file, sent to one destination, from any other: a hash over job,
 /// bucket, path, size and mtime. Not over inode or device, which change on a remount.
@@ -180,17 +182,6 @@ impl Ledger {
         Ok((ledger, damage))
     }
 
-    /// Reads the ledger without repairing it, for a process that does not hold the lock.
-    pub fn read(state_dir: &Path) -> io::Result<LedgerView> {
-        match load(&state_dir.join("ledger.jsonl")) {
-            Ok((state, ..)) => Ok(LedgerView { state }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(LedgerView {
-                state: State::default(),
-            }),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Whether this version of the file is uploaded; notes that it is still there.
     pub fn is_done(&mut self, fingerprint: &Fingerprint, today: u32, walk: u32) -> bool {
         self.state.meet(fingerprint, Met { day: today, walk })
@@ -207,6 +198,11 @@ impl Ledger {
         self.state.is_confirmed(fingerprint)
     }
 
+    /// Whether the file is at the store, and nothing more is to be done about it or its records.
+    pub fn is_kept(&self, fingerprint: &Fingerprint) -> bool {
+        self.state.is_kept(fingerprint)
+    }
+
     pub fn confirmed(&self) -> &[Confirmed] {
         &self.state.confirmed
     }
@@ -214,7 +210,7 @@ impl Ledger {
     /// Whether the file is uploaded and should have been deleted or moved, which did not work.
     pub fn is_not_removed(&self, fingerprint: &Fingerprint) -> bool {
         let done = self.state.done.get(fingerprint);
-        done.is_some_and(|done| done.not_removed)
+        done.is_some_and(|done| done.fate == SourceFate::NotRemoved)
     }
 
     /// How many files are remembered.
@@ -257,7 +253,7 @@ impl Ledger {
                     day: today,
                     walk: 0,
                 },
-                not_removed: fate == SourceFate::NotRemoved,
+                fate,
             };
             self.state.done.insert(fingerprint, done);
             if let Some(key) = key {
@@ -384,24 +380,6 @@ impl Ledger {
         if let Err(error) = self.append(line) {
             log::warn!("cannot write `{}`: {error}", self.path.display());
         }
-    }
-}
-
-/// What a ledger said when it was read; for `plan` and `status`, which change nothing.
-#[derive(Debug)]
-pub struct LedgerView {
-    state: State,
-}
-
-impl LedgerView {
-    /// As [`Ledger::is_done`].
-    pub fn is_done(&mut self, fingerprint: &Fingerprint, walk: u32) -> bool {
-        self.state.meet(fingerprint, Met { day: 0, walk })
-    }
-
-    /// As [`Ledger::is_taken`].
-    pub fn is_taken(&self, key: &KeyHash, by_other_than: &Fingerprint, walk: u32) -> bool {
-        self.state.is_taken(key, by_other_than, walk)
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::line::{Line, VERSION};
-use super::{Confirmed, Creation, Fingerprint, KeyHash, OpenUpload};
+use super::{Confirmed, Creation, Fingerprint, KeyHash, OpenUpload, SourceFate};
 use crate::config::model::ChecksumAlgorithm;
 use crate::record::MAX_LINE;
 use crate::record::read::salvage;
@@ -25,8 +25,8 @@ pub struct Met {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
     pub met: Met,
-    /// It is still there because it could not be deleted or moved.
-    pub not_removed: bool,
+    /// Why it is still there; never `Gone`.
+    pub fate: SourceFate,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +76,12 @@ impl State {
         }
     }
 
+    /// Whether the file is at the store, and in its place as the job wants it.
+    pub fn is_kept(&self, fingerprint: &Fingerprint) -> bool {
+        let done = self.done.get(fingerprint);
+        done.is_some_and(|done| done.fate == SourceFate::Kept) && !self.is_confirmed(fingerprint)
+    }
+
     pub fn is_confirmed(&self, fingerprint: &Fingerprint) -> bool {
         let mut confirmed = self.confirmed.iter();
         confirmed.any(|known| known.fingerprint == *fingerprint)
@@ -95,6 +101,7 @@ impl State {
         if line.v != VERSION {
             return None;
         }
+        let fate = line.fate();
         if let Some(done) = line.done {
             let fingerprint = unhex(&done)?;
             self.confirmed
@@ -105,7 +112,7 @@ impl State {
                 Some(day) => {
                     let done = Done {
                         met: Met { day, walk: 0 },
-                        not_removed: line.not_removed,
+                        fate,
                     };
                     self.done.insert(fingerprint, done);
                 }
