@@ -173,11 +173,14 @@ impl S3Server {
     /// How many multipart uploads are open, and how many parts of any lie about.
     pub fn open_uploads(&self) -> (usize, usize) {
         let entries = std::fs::read_dir(&self.root).unwrap();
-        let names: Vec<String> = entries
-            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-            .collect();
-        let count = |prefix| names.iter().filter(|name| name.starts_with(prefix)).count();
-        (count(".upload-"), count(".upload_id-"))
+        let is_part = |entry: &std::fs::DirEntry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with(".upload_id-")
+        };
+        let parts = entries.filter(|entry| entry.as_ref().is_ok_and(is_part));
+        (uploads::open_uploads(&self.root).len(), parts.count())
     }
 
     /// All keys of a bucket, in order.

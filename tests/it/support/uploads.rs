@@ -1,9 +1,9 @@
 //! s3s-fs, and ListMultipartUploads, which it lacks: the uploads that lie open in its folder.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::SystemTime;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 use s3s_fs::FileSystem;
@@ -13,8 +13,6 @@ use s3s_fs::FileSystem;
 pub struct ListedUploads {
     files: FileSystem,
     root: PathBuf,
-    /// Every upload that was ever begun; those that are open have a file.
-    begun: Mutex<Vec<(String, MultipartUpload)>>,
 }
 
 impl ListedUploads {
@@ -22,14 +20,33 @@ impl ListedUploads {
         ListedUploads {
             files: FileSystem::new(root).unwrap(),
             root: root.to_owned(),
-            begun: Mutex::default(),
         }
     }
+}
 
-    fn is_open(&self, upload: &MultipartUpload) -> bool {
-        let id = upload.upload_id.as_deref().unwrap_or_default();
-        self.root.join(format!(".upload-{id}.json")).exists()
-    }
+/// The open uploads with their buckets, as the folder has them. One whose creation was cut short, by
+/// the end of the server, has but one of its two files, and never was.
+pub fn open_uploads(root: &Path) -> Vec<(String, MultipartUpload)> {
+    let names = std::fs::read_dir(root).unwrap();
+    let names = names.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    names
+        .filter_map(|name| {
+            let name = name
+                .strip_prefix(".bucket-")?
+                .strip_suffix(".metadata.json")?;
+            let (bucket, rest) = name.split_once(".object-")?;
+            let (key, id) = rest.split_once(".upload-")?;
+            let begun = std::fs::metadata(root.join(format!(".upload-{id}.json"))).ok()?;
+            let decode = |text| String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok();
+            let upload = MultipartUpload {
+                key: Some(decode(key)?),
+                upload_id: Some(id.to_owned()),
+                initiated: Some(begun.modified().ok()?.into()),
+                ..Default::default()
+            };
+            Some((decode(bucket)?, upload))
+        })
+        .collect()
 }
 
 /// Hands each operation on as it is.
@@ -41,33 +58,16 @@ macro_rules! as_it_is {
                 self.files.$name(request).await
             })*
 
-            async fn create_multipart_upload(
-                &self,
-                request: S3Request<CreateMultipartUploadInput>,
-            ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-                let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
-                let answer = self.files.create_multipart_upload(request).await?;
-                let upload = MultipartUpload {
-                    key: Some(key),
-                    upload_id: answer.output.upload_id.clone(),
-                    initiated: Some(SystemTime::now().into()),
-                    ..Default::default()
-                };
-                self.begun.lock().unwrap().push((bucket, upload));
-                Ok(answer)
-            }
-
             async fn list_multipart_uploads(
                 &self,
                 request: S3Request<ListMultipartUploadsInput>,
             ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
                 let ListMultipartUploadsInput { bucket, prefix, .. } = request.input;
                 let prefix = prefix.unwrap_or_default();
-                let begun = self.begun.lock().unwrap();
-                let mut uploads: Vec<MultipartUpload> = begun
-                    .iter()
-                    .filter(|(of, upload)| *of == bucket && self.is_open(upload))
-                    .map(|(_, upload)| upload.clone())
+                let mut uploads: Vec<MultipartUpload> = open_uploads(&self.root)
+                    .into_iter()
+                    .filter(|(of, _)| *of == bucket)
+                    .map(|(_, upload)| upload)
                     .filter(|upload| upload.key.as_ref().is_some_and(|key| key.starts_with(&prefix)))
                     .collect();
                 uploads.sort_by(|one, other| one.key.cmp(&other.key));
@@ -84,6 +84,7 @@ macro_rules! as_it_is {
 }
 
 as_it_is! {
+    create_multipart_upload: CreateMultipartUploadInput => CreateMultipartUploadOutput,
     create_bucket: CreateBucketInput => CreateBucketOutput,
     copy_object: CopyObjectInput => CopyObjectOutput,
     delete_bucket: DeleteBucketInput => DeleteBucketOutput,
