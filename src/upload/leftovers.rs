@@ -15,6 +15,8 @@ use crate::text::unescape;
 
 /// `Date` has whole seconds, and S3's own machines are not quite at one.
 const ROUNDING: Duration = Duration::minutes(1);
+/// So long a request may be on its way.
+const ON_ITS_WAY: Duration = Duration::minutes(1);
 
 /// Ends what is open in vain for `job`, each once. What does not work stays in the ledger.
 pub fn end_leftovers(client: &mut Client, ledger: &mut Ledger, job: &str) -> Result<(), Failure> {
@@ -59,6 +61,7 @@ pub(super) fn end_unanswered(
             continue;
         }
         match abort_empty(client, ledger, &creation) {
+            Ok(()) if may_still_arrive(client, ledger, &creation) => continue,
             Ok(()) => {}
             Err(failure) if matches!(failure.class, Class::Blocked | Class::ThisFile) => {
                 log::debug!("open uploads cannot be looked for: {failure}");
@@ -68,6 +71,22 @@ pub(super) fn end_unanswered(
         ledger.end_upload(&creation.token);
     }
     Ok(())
+}
+
+/// Whether S3 may carry it out yet: what was on its way when the process or the connection ended, is
+/// so for a while. The next try or pass looks again.
+fn may_still_arrive(client: &Client, ledger: &mut Ledger, creation: &Creation) -> bool {
+    let Some(now) = client.server_now() else {
+        return false;
+    };
+    match creation.at.as_deref().map(parse_timestamp) {
+        Some(Some(at)) => now - at < ON_ITS_WAY,
+        Some(None) => false,
+        None => {
+            ledger.date_creation(&creation.token, now);
+            true
+        }
+    }
 }
 
 /// Aborts the uploads that may be of `creation`: of its very key, begun since, not in the ledger, and

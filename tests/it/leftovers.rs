@@ -54,9 +54,27 @@ fn it_is_aborted_by_the_next_run_although_its_file_is_gone() {
     std::fs::remove_file(agent.source_file("large")).unwrap();
     agent.once().expect_code(0);
     assert_eq!(server.open_uploads(), (0, 0));
-    let requests = server.requests().len();
-    agent.once().expect_code(0);
-    assert_eq!(server.requests().len(), requests, "once is enough");
+}
+
+#[test]
+fn a_request_that_arrives_after_the_first_look_is_found_by_the_next() {
+    let server = S3Server::start(S3Options::default());
+    let fail_to_begin = |agent: &Agent, failure: Failure| {
+        server.fail_next(1, Request::is_create_multipart, failure);
+        server.fail_next(usize::MAX, |_| true, Failure::slow_down());
+        agent.run(&["once", "--give-up", "1ms"]).expect_code(75);
+        server.heal();
+    };
+    let interrupted = agent(&server);
+    fail_to_begin(&interrupted, Failure::hang_up());
+    std::fs::remove_file(interrupted.source_file("large")).unwrap();
+    interrupted.once().expect_code(0);
+    assert_eq!(server.open_uploads(), (0, 0));
+    // As if the network had held it back till now.
+    fail_to_begin(&agent(&server), Failure::hang_up().after_success());
+    assert_eq!(server.open_uploads(), (1, 0));
+    interrupted.once().expect_code(0);
+    assert_eq!(server.open_uploads(), (0, 0));
 }
 
 #[test]

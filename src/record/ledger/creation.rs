@@ -43,6 +43,16 @@ impl Ledger {
         self.sync()
     }
 
+    /// For a creation without a time, that it was not later than `now`.
+    pub fn date_creation(&mut self, token: &str, now: OffsetDateTime) {
+        let mut creations = self.state.creations.iter_mut();
+        if let Some(creation) = creations.find(|creation| creation.token == token) {
+            creation.at = Some(timestamp(now));
+            let line = Line::creating(creation);
+            self.append_or_log(&line);
+        }
+    }
+
     /// The creations of `job` that nothing more is known of.
     pub fn unanswered(&self, job: &str) -> Vec<Creation> {
         let creations = self.state.creations.iter();

@@ -124,6 +124,7 @@ impl State {
                 self.keys.insert(unhex(&key)?, fingerprint);
             }
         } else if let Some(creating) = line.creating {
+            self.end_creation(&creating.token);
             self.creations.push(creating.into());
         } else if let Some(upload) = line.upload {
             self.end_creation(&upload.token);
@@ -169,11 +170,7 @@ impl State {
         self.creations.retain(|creation| creation.token != token);
     }
 
-    /// What could not be written of the upload before its confirmation is over, too.
     fn end_same_object(&mut self, confirmed: &Confirmed) {
-        let entry = &confirmed.entry;
-        self.creations
-            .retain(|begun| begun.job != entry.job || begun.key != entry.key);
         self.uploads.retain(|open| {
             open.abort
                 || open.fingerprint != confirmed.fingerprint
