@@ -111,7 +111,7 @@ fn narrow(command: &mut Command, calls: &[&str], paths: &[PathBuf]) {
 fn finish(mut command: Command, folder: &Path, config: &Path) -> Ending {
     let said = folder.join("stderr");
     command
-        .arg(env!("CARGO_BIN_EXE_s3ferry"))
+        .arg(crate::support::agent::binary())
         .args(["once", "--give-up", "2s", "-c"])
         .arg(config)
         .env_clear()
