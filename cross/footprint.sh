@@ -102,3 +102,4 @@ fi
 for target in "$@"; do
     if [ "$target" = peers ]; then peers; else row "$target"; fi
 done
+exit

@@ -66,3 +66,4 @@ esac
 for target in "$@"; do
     test_target "$target"
 done
+exit
