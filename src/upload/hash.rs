@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256, digest};
 
 use crate::config::model::{ChecksumAlgorithm, ObjectLock, TransferOptions};
 use crate::os::signals::Signals;
@@ -18,7 +18,7 @@ const BUFFER: usize = 64 * 1024;
 
 /// Lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex(digest(&SHA256, bytes).as_ref())
 }
 
 /// Which hashes a body is read for.
@@ -62,7 +62,7 @@ pub struct Hashes {
 /// Hashes under way.
 struct Hashing {
     wanted: Wanted,
-    sha256: Option<Sha256>,
+    sha256: Option<Context>,
     crc: Option<CrcDigest>,
     md5: Option<md5::Context>,
 }
@@ -72,7 +72,7 @@ impl Hashing {
         let sha256 = wanted.sha256 || wanted.checksum == Some(ChecksumAlgorithm::Sha256);
         Hashing {
             wanted,
-            sha256: sha256.then(Sha256::new),
+            sha256: sha256.then(|| Context::new(&SHA256)),
             crc: wanted.checksum.and_then(CrcDigest::new),
             md5: wanted.md5.then(md5::Context::new),
         }
@@ -91,7 +91,7 @@ impl Hashing {
     }
 
     fn finish(self) -> Hashes {
-        let sha256 = self.sha256.map(Sha256::finalize);
+        let sha256 = self.sha256.map(Context::finish);
         let value = match self.crc {
             Some(crc) => Some(crc.finish()),
             None => sha256.map(|digest| BASE64_STANDARD.encode(digest)),
@@ -100,7 +100,7 @@ impl Hashing {
         Hashes {
             sha256: sha256
                 .filter(|_| self.wanted.sha256)
-                .map(|digest| hex(&digest)),
+                .map(|digest| hex(digest.as_ref())),
             checksum: checksum.map(|(algorithm, value)| Checksum { algorithm, value }),
             md5: self.md5.map(|md5| BASE64_STANDARD.encode(md5.finalize().0)),
         }
