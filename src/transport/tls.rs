@@ -3,8 +3,8 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::AlertDescription as Alert;
@@ -29,17 +29,24 @@ use crate::clock;
 /// When this program was built, in seconds since 1970: no certificate that matters was issued to
 /// be valid only before that.
 const BUILT_AT: &str = env!("S3FERRY_BUILT_AT");
-/// The latest time that a server has told us over TLS, in seconds since 1970.
-static SERVER_TIME: AtomicI64 = AtomicI64::new(0);
+/// The latest time that a server has told us over TLS, in seconds since 1970; 0 before the first. No
+/// atomic number, since ARMv5 has none of 64 bits.
+static SERVER_TIME: Mutex<i64> = Mutex::new(0);
+
+fn server_time() -> MutexGuard<'static, i64> {
+    // A number is never half written.
+    SERVER_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Raises the TLS clock's floor to a time that a server told over TLS, in this run or before.
-pub fn raise_clock_floor(server_time: OffsetDateTime) {
-    SERVER_TIME.fetch_max(server_time.unix_timestamp(), Ordering::Relaxed);
+pub fn raise_clock_floor(told: OffsetDateTime) {
+    let mut known = server_time();
+    *known = told.unix_timestamp().max(*known);
 }
 
 /// The floor that servers have set, to be kept over restarts.
 pub fn clock_floor() -> Option<OffsetDateTime> {
-    match SERVER_TIME.load(Ordering::Relaxed) {
+    match *server_time() {
         0 => None,
         seconds => OffsetDateTime::from_unix_timestamp(seconds).ok(),
     }
@@ -207,7 +214,7 @@ impl TimeProvider for FlooredClock {
     fn current_time(&self) -> Option<UnixTime> {
         let now = clock::wall().unix_timestamp();
         let built: i64 = BUILT_AT.parse().unwrap_or(0);
-        let told = SERVER_TIME.load(Ordering::Relaxed);
+        let told = *server_time();
         let seconds = u64::try_from(now.max(built).max(told)).unwrap_or(0);
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
