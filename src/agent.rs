@@ -130,6 +130,18 @@ impl Agent {
         Ok(total)
     }
 
+    /// What went wrong with a job since `since` and is not mended, with its cure, a line each.
+    pub fn troubles(&self, since: &str) -> Vec<String> {
+        let jobs = self.status.current().jobs.into_iter();
+        jobs.filter_map(|job| {
+            let error = job.last_error.filter(|error| *error.time >= *since)?;
+            let cure = error.hint.map(|hint| format!("; {hint}"));
+            let cure = cure.unwrap_or_default();
+            Some(format!("[{}] {}{cure}", job.name, error.message))
+        })
+        .collect()
+    }
+
     pub fn stopped(&self) -> bool {
         self.signals.stop_requested()
     }

@@ -3,8 +3,10 @@
 use super::arguments::Invocation;
 use super::{cannot_start, complain, exit, load_signing_config, warn_of};
 use crate::agent::Agent;
+use crate::clock;
 use crate::logging;
 use crate::pass::Tally;
+use crate::record::timestamp;
 
 pub fn run(invocation: &Invocation) -> u8 {
     let config = match load_signing_config(invocation) {
@@ -17,9 +19,19 @@ pub fn run(invocation: &Invocation) -> u8 {
         Ok(agent) => agent,
         Err(error) => return cannot_start(&error),
     };
+    let started = timestamp(clock::wall());
     match agent.once(invocation.give_up) {
         Ok(_) if agent.stopped() => exit::OK,
-        Ok(tally) => exit_code(&tally),
+        Ok(tally) => {
+            let code = exit_code(&tally);
+            if code != exit::OK {
+                // Events tell of a trouble once; whoever runs this from cron asks each time.
+                for trouble in agent.troubles(&started) {
+                    log::error!("{trouble}");
+                }
+            }
+            code
+        }
         Err(error) => {
             complain(&format!("s3ferry: cannot wait for signals: {error}"));
             exit::INTERNAL

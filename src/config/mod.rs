@@ -71,6 +71,8 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
         let warning = |place| exposed(path, mode, place);
         config.warnings.extend(secrets.iter().map(warning));
     }
+    let shared = jobs_with_common_keys(&config);
+    config.warnings.extend(shared);
     Ok(config)
 }
 
@@ -148,3 +150,36 @@ fn whole_file(path: &Path, message: String) -> ConfigError {
 
 #[cfg(test)]
 mod tests;
+
+/// Jobs that may replace each other's objects, where a key does not tell whose file it is.
+fn jobs_with_common_keys(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (index, job) in config.jobs.iter().enumerate() {
+        let place = &job.destination;
+        let earlier = config.jobs[..index].iter().find(|other| {
+            (
+                &other.destination.host,
+                other.destination.port,
+                &other.prefix,
+            ) == (&place.host, place.port, &job.prefix)
+                && (&other.destination.bucket, &other.destination.base_path)
+                    == (&place.bucket, &place.base_path)
+        });
+        let (Some(other), IfExists::Overwrite) = (earlier, job.object.if_exists) else {
+            continue;
+        };
+        let at = &config.places.jobs[index].source_path;
+        let warning = Problem {
+            path: config.path.clone(),
+            line: at.line,
+            column: at.column,
+            field: at.field.replace("source_path", "prefix"),
+            message: format!(
+                "job `{}` sends to the same bucket and prefix as job `{}`: files of one name replace each other's objects; give each a `prefix`, or set `object.if_exists`",
+                job.name, other.name
+            ),
+        };
+        warnings.push(warning.to_string());
+    }
+    warnings
+}

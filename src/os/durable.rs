@@ -2,16 +2,33 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Gid, Mode, OFlags, Uid};
 
 /// Writes `content` beside `path` and renames it into place, with an fsync of the file and of the
 /// folder. After an error the old file is untouched.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = create_beside(path)?;
-    file.write_all(content)?;
-    commit(file, path)
+    replace_with(path, |file| file.write_all(content))
+}
+
+/// As [`replace`], with what `fill` writes, which may be asked for twice.
+pub fn replace_with(
+    path: &Path,
+    mut fill: impl FnMut(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut write = || {
+        let mut file = create_beside(path)?;
+        fill(&mut file)?;
+        commit(file, path)
+    };
+    match write() {
+        // A command and the service replaced it at the same moment, and the other's rename took this
+        // new file with it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => write(),
+        other => other,
+    }
 }
 
 /// As [`replace`], without waiting for the disk: for what is only of use while the system runs.
@@ -34,7 +51,24 @@ pub fn create_beside(path: &Path) -> io::Result<File> {
         OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW,
         Mode::from_raw_mode(0o640),
     )?;
-    Ok(File::from(descriptor))
+    let file = File::from(descriptor);
+    give_to_owner_of_folder(&file, path);
+    Ok(file)
+}
+
+/// What root makes in a service's folder belongs to the service, which otherwise could neither read
+/// nor replace it. Where that cannot be done, the file is as good as it can be.
+pub fn give_to_owner_of_folder(file: &File, path: &Path) {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let Some(Ok(folder)) = path.parent().map(std::fs::metadata) else {
+        return;
+    };
+    let (user, group) = (Uid::from_raw(folder.uid()), Gid::from_raw(folder.gid()));
+    if let Err(error) = rustix::fs::fchown(file, Some(user), Some(group)) {
+        log::debug!("`{}` stays root's: {error}", path.display());
+    }
 }
 
 /// Puts the file from [`create_beside`] in the place of `path`.

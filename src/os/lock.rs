@@ -7,6 +7,8 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
+use super::durable::give_to_owner_of_folder;
+
 /// Held as long as the value lives; the kernel lets go of it with the process, however that ends.
 #[derive(Debug)]
 pub struct StateLock {
@@ -72,12 +74,17 @@ impl Drop for StateLock {
 }
 
 fn open(state_dir: &Path, flags: OFlags) -> io::Result<File> {
+    let path = state_dir.join("lock");
     let descriptor = rustix::fs::open(
-        state_dir.join("lock"),
+        &path,
         flags | OFlags::CLOEXEC | OFlags::NOFOLLOW,
         Mode::from_raw_mode(0o640),
     )?;
-    Ok(File::from(descriptor))
+    let file = File::from(descriptor);
+    if flags.contains(OFlags::CREATE) {
+        give_to_owner_of_folder(&file, &path);
+    }
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -19,10 +19,10 @@ pub fn update(original: &Path, copy: &Path) -> io::Result<bool> {
             Ok(true)
         }
         _ => {
-            from.rewind()?;
-            let mut new = durable::create_beside(copy)?;
-            io::copy(&mut from, &mut new)?;
-            durable::commit(new, copy)?;
+            durable::replace_with(copy, |new| {
+                from.rewind()?;
+                io::copy(&mut from, new).map(|_| ())
+            })?;
             Ok(true)
         }
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::numbered;
 use super::read::{MAX_LINE, end_of_last_line, is_record, read_block};
 use crate::config::model::Rotation;
-use crate::os::durable::sync_folder_of;
+use crate::os::durable::{give_to_owner_of_folder, sync_folder_of};
 
 /// A rotating file of JSON objects, one a line. One process writes it; any may read.
 #[derive(Debug)]
@@ -163,6 +163,7 @@ fn open_repaired(path: &Path) -> io::Result<(File, Repair)> {
     let file = match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let file = options.create(true).open(path)?;
+            give_to_owner_of_folder(&file, path);
             sync_folder_of(path)?;
             file
         }

@@ -384,3 +384,26 @@ fn bucket_and_region_are_read_from_the_host_of_the_original() {
         .to_owned();
     assert!(signed_for.contains("/eu-west-2/s3/"), "{signed_for}");
 }
+
+#[test]
+fn two_jobs_with_one_prefix_of_one_bucket_are_warned_of() {
+    let server = S3Server::start(S3Options::default());
+    let agent = Agent::new(&server);
+    let warning = "job `second` sends to the same bucket and prefix as job `job`";
+    let with = |more: serde_json::Value| {
+        let mut config = agent.config.clone();
+        let mut second = config["jobs"][0].clone();
+        second["name"] = json!("second");
+        second
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        config["jobs"].as_array_mut().unwrap().push(second);
+        let output = agent.run_with_text(&config.to_string(), &["check", "--offline"]);
+        output.expect_code(0).stdout
+    };
+    assert!(with(json!({})).contains(warning));
+    assert!(!with(json!({ "prefix": "apart/" })).contains(warning));
+    assert!(!with(json!({ "bucket": "another" })).contains(warning));
+    assert!(!with(json!({ "object": { "if_exists": "skip" } })).contains(warning));
+}

@@ -394,3 +394,33 @@ fn an_upload_that_is_half_gone_is_begun_anew() {
     ));
     assert!(agent.events_of("job_blocked").is_empty());
 }
+
+/// Events tell of a trouble once; a line of cron has no other memory than what it prints.
+#[test]
+fn every_run_that_leaves_something_says_why() {
+    let server = S3Server::start(S3Options::default());
+    let agent = Agent::new(&server);
+    agent.write_file("a", 100, 1);
+    server.fail_next(usize::MAX, |_| true, Failure::access_denied());
+    for _ in 0..2 {
+        let output = agent.run(&["once", "--give-up", "1ms"]).expect_code(77);
+        assert!(output.stderr.contains("AccessDenied"), "{output:#?}");
+        assert!(
+            output.stderr.contains("allow `s3:PutObject`"),
+            "{output:#?}"
+        );
+    }
+    assert_eq!(agent.events_of("job_blocked").len(), 1);
+    server.heal();
+    let output = agent.run(&["once"]).expect_code(0);
+    assert!(!output.stderr.contains("AccessDenied"), "{output:#?}");
+    drop(server);
+    agent.write_file("b", 100, 1);
+    for _ in 0..2 {
+        let output = agent.run(&["once", "--give-up", "1ms"]).expect_code(75);
+        assert!(
+            output.stderr.contains("nothing listens there"),
+            "{output:#?}"
+        );
+    }
+}

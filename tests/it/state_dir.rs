@@ -4,6 +4,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::agent::{Agent, SOON};
+use crate::support::lacks;
 use crate::support::mounts::Mount;
 use crate::support::server::{BUCKET, Request, S3Options, S3Server};
 
@@ -86,4 +87,44 @@ fn a_state_directory_that_fills_up_is_an_event_and_so_is_its_end() {
     assert!(running.stop().success());
     assert_eq!(server.keys(BUCKET).len(), FILES as usize);
     assert_eq!(agent.history().len(), FILES as usize);
+}
+
+/// An administrator's command must not leave a service of another user without its own files.
+#[test]
+fn what_root_writes_belongs_to_the_owner_of_the_folder() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    if lacks(
+        "the right to give files away",
+        rustix::process::geteuid().is_root(),
+    ) {
+        return;
+    }
+    const NOBODY: u32 = 65534;
+    let server = S3Server::start(S3Options::default());
+    let agent = Agent::new(&server);
+    std::fs::create_dir_all(agent.state()).unwrap();
+    chown(agent.state(), Some(NOBODY), Some(NOBODY)).unwrap();
+    agent.write_file("a", 10, 1);
+    agent.run(&["once"]).expect_code(0);
+    agent.run(&["pause"]).expect_code(0);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(agent.state()).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        assert_eq!(
+            (metadata.uid(), metadata.gid()),
+            (NOBODY, NOBODY),
+            "{entry:?}"
+        );
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    for name in [
+        "events.jsonl",
+        "history.jsonl",
+        "lock",
+        "processing.json",
+        "status.json",
+    ] {
+        assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
+    }
 }
