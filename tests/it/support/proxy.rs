@@ -363,10 +363,11 @@ impl Connection {
     }
 
     fn give(&self, bytes: &[u8]) {
+        // Before it is given: the next request may come before this thread goes on.
+        self.answered.store(true, SeqCst);
         if (&self.client).write_all(bytes).is_err() {
             return self.end_with_reset();
         }
-        self.answered.store(true, SeqCst);
         self.shared.to_client.fetch_add(bytes.len() as u64, SeqCst);
     }
 
