@@ -18,21 +18,29 @@ const ROUNDING: Duration = Duration::minutes(1);
 /// So long a request may be on its way.
 const ON_ITS_WAY: Duration = Duration::minutes(1);
 
-/// Ends what is open in vain for `job`, each once. What does not work stays in the ledger.
+/// Ends what is open in vain for `job`, each once. What does not work stays in the ledger; one that is
+/// refused keeps none of the others open.
 pub fn end_leftovers(client: &mut Client, ledger: &mut Ledger, job: &str) -> Result<(), Failure> {
     for open in ledger.open_uploads().to_vec() {
         if open.job == job && !open.abort && has_vanished(&open) {
             ledger.queue_abort(&open);
         }
     }
+    let mut refused = None;
     for open in ledger.queued_aborts(job) {
         if open.bucket != client.bucket() {
             continue;
         }
-        abort(client, &open)?;
-        ledger.end_upload(&open.token);
+        match abort(client, &open) {
+            Ok(()) => ledger.end_upload(&open.token),
+            Err(failure) if matches!(failure.class, Class::Blocked | Class::ThisFile) => {
+                refused.get_or_insert(failure);
+            }
+            Err(failure) => return Err(failure),
+        }
     }
-    end_unanswered(client, ledger, job)
+    end_unanswered(client, ledger, job)?;
+    refused.map_or(Ok(()), Err)
 }
 
 /// Whether the upload's file was removed: it is not there, and what holds its folder is the file

@@ -167,3 +167,30 @@ fn an_upload_whose_file_became_a_small_one_is_aborted() {
     assert!(holds_content(&server.object_path(BUCKET, "large"), 1000, 2));
     assert_eq!(server.open_uploads(), (0, 0));
 }
+
+#[test]
+fn an_abort_that_is_refused_keeps_no_other_upload_open() {
+    let server = S3Server::start(S3Options::default());
+    let agent = agent(&server);
+    let busy = |r: &Request| r.part_number() == Some(2);
+    server.fail_next(usize::MAX, busy, Failure::slow_down());
+    agent.run(&["once", "--give-up", "1ms"]).expect_code(75);
+    server.heal();
+    let refused = |r: &Request| r.method == "DELETE" && r.path.ends_with("/large");
+    server.fail_next(usize::MAX, refused, Failure::access_denied());
+    agent.write_file("large", LARGE, 2);
+    agent.once().expect_code(0);
+    assert_eq!(server.open_uploads().0, 1, "the abort is refused");
+
+    agent.write_file("second", LARGE, 3);
+    lose_the_answer(&server);
+    let second = |r: &Request| r.path.ends_with("/second");
+    server.fail_next(usize::MAX, second, Failure::slow_down());
+    agent.run(&["once", "--give-up", "1ms"]).expect_code(75);
+    assert_eq!(server.open_uploads().0, 2);
+    std::fs::remove_file(agent.source_file("second")).unwrap();
+    server.heal();
+    server.fail_next(usize::MAX, refused, Failure::access_denied());
+    agent.once().expect_code(0);
+    assert_eq!(server.open_uploads().0, 1, "the other one is ended");
+}

@@ -66,6 +66,8 @@ const ROUND: Duration = Duration::from_secs(20);
 /// With more files than this, the oldest go after a round, from folder and bucket.
 const FILES: usize = 1000;
 
+/// A little more than s3ferry keeps looking for what a kill may have left on its way.
+const ON_ITS_WAY: Duration = Duration::from_secs(90);
 const JOBS: [&str; 2] = ["keep", "delete"];
 
 impl Soak {
@@ -256,9 +258,7 @@ impl Soak {
         assert!(lost.is_empty(), "seed {seed}: {lost:?}");
         let left: Vec<_> = std::fs::read_dir(self.folder("delete")).unwrap().collect();
         assert!(left.is_empty(), "seed {seed}: {left:?}");
-        // Not the parts: one that was under way at a kill may arrive after the end of its upload, and
-        // unlike S3 this server keeps it.
-        let (open, _) = self.server.open_uploads();
+        let open = self.open_uploads();
         assert_eq!(
             open,
             0,
@@ -284,6 +284,20 @@ impl Soak {
             self.versions.remove(&key);
             let _ = std::fs::remove_file(self.agent.folder().join(&key));
             let _ = std::fs::remove_file(self.server.object_path(BUCKET, &key));
+        }
+    }
+
+    /// Those that the agent does not end while what was on its way at a kill may still arrive. Not the
+    /// parts: one that arrives after the end of its upload is kept by this server, unlike by S3.
+    fn open_uploads(&mut self) -> usize {
+        let deadline = Instant::now() + ON_ITS_WAY;
+        loop {
+            let (open, _) = self.server.open_uploads();
+            if open == 0 || Instant::now() > deadline {
+                return open;
+            }
+            std::thread::sleep(Duration::from_secs(1));
+            self.agent.once().expect_code(0);
         }
     }
 
