@@ -5,7 +5,8 @@
 //! procd is not to be had in Debian; `procd` holds its script against a stand-in that says so.
 //!
 //! `S3FERRY_SERVICE_ROOT=$(tests/service/root.sh) cargo test --test service`, as root. Without the
-//! variable the tests say so and pass. `S3FERRY_BIN` names the binary under test.
+//! variable the tests say so and pass. `S3FERRY_BIN` names the binary under test, `S3FERRY_DIST` the
+//! folder of `cross/build.sh` whose ARM binaries are packaged and installed, too.
 #![allow(
     clippy::unwrap_used,
     reason = "in a test, and in what it stands on, a panic is the failure"
@@ -16,6 +17,7 @@
 )]
 
 mod busybox;
+mod foreign;
 mod machine;
 mod openrc;
 mod packages;

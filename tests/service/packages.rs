@@ -23,7 +23,7 @@ fn here_target() -> (&'static str, &'static str, &'static str) {
 }
 
 /// Runs `cross/package.sh` over `binary`, as if it had been built for all of `targets`.
-fn package(binary: &Path, targets: &[&str], out: &Path, options: &[&str]) {
+pub fn package(binary: &Path, targets: &[&str], out: &Path, options: &[&str]) {
     let built = TempDir::new().unwrap();
     for target in targets {
         std::fs::create_dir(built.path().join(target)).unwrap();
@@ -61,7 +61,7 @@ fn deb(version: &str) -> String {
 }
 
 /// A Debian without s3ferry, with the packages in /root.
-fn machine(init: Init, packages: &Path) -> Machine {
+pub fn machine(init: Init, packages: &Path) -> Machine {
     let files = Files::bare(init);
     for entry in std::fs::read_dir(packages).unwrap() {
         let entry = entry.unwrap();
@@ -77,7 +77,7 @@ fn machine(init: Init, packages: &Path) -> Machine {
 }
 
 /// The administrator's part.
-fn configure(machine: &Machine, config: &Value) {
+pub fn configure(machine: &Machine, config: &Value) {
     machine.configure(config);
     machine
         .run(&format!("chown s3ferry {CONFIG}; chmod 755 /data {SOURCE}"))
