@@ -6,6 +6,7 @@ pub mod files;
 pub mod mounts;
 pub mod process;
 pub mod proxy;
+pub mod relay;
 pub mod running;
 pub mod scripted;
 pub mod server;
