@@ -135,6 +135,13 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
                 invocation.older_than = duration("--older-than", &parser.value()?)?;
             }
             Value(word) if command.is_none() => command = Some(command_named(&word)?),
+            // `help once` is `once --help`.
+            Value(word) if is_help(command) => {
+                command = match command_named(&word)? {
+                    (name, Command::Help(_)) => Some((name, Command::Help(None))),
+                    (name, _) => Some((name, Command::Help(Some(name)))),
+                };
+            }
             Value(job) if takes(name, "pause resume") => invocation.jobs.push(job.string()?),
             other if name.is_empty() => {
                 let error = other.unexpected();
@@ -151,6 +158,11 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, Us
         None => return Err(UsageError("there is no command".to_owned())),
     }
     Ok(invocation)
+}
+
+/// Whether `help` stands there, still without a command that it is about.
+fn is_help(command: Option<(&'static str, Command)>) -> bool {
+    matches!(command, Some((_, Command::Help(None))))
 }
 
 fn takes(command: &str, commands: &str) -> bool {
@@ -227,6 +239,13 @@ mod tests {
             call("once --help").unwrap().command,
             Command::Help(Some("once"))
         );
+        for (line, of) in [
+            ("help", None),
+            ("help help", None),
+            ("help once", Some("once")),
+        ] {
+            assert_eq!(call(line).unwrap().command, Command::Help(of), "{line}");
+        }
     }
 
     #[test]
@@ -239,6 +258,8 @@ mod tests {
             ("history -n many", "takes a number"),
             ("once --give-up soon", "--give-up"),
             ("once extra", "extra"),
+            ("help onec", "did you mean `once`?"),
+            ("help once check", "check"),
             ("history --json --csv", "exclude each other"),
         ] {
             let error = call(line).unwrap_err();

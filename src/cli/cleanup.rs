@@ -1,14 +1,14 @@
 //! `s3ferry cleanup`: multipart uploads that were left open are listed and aborted. Their parts are
 //! billed until then.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
 use super::arguments::Invocation;
-use super::{code_of, complain, exit, load_signing_config};
+use super::{code_of, complain, exit, load_signing_config, printed};
 use crate::clock;
 use crate::config::Config;
 use crate::config::model::Job;
@@ -58,12 +58,15 @@ pub fn run(invocation: &Invocation) -> u8 {
         }
     };
     let mut code = exit::OK;
+    let mut out = Lines { written: Ok(()) };
     let wanted = config
         .jobs
         .iter()
         .filter(|job| invocation.jobs.is_empty() || invocation.jobs.contains(&job.name));
     for job in wanted {
-        if let Err((found, message)) = clean(job, &signals, &mut ledger, invocation.older_than) {
+        if let Err((found, message)) =
+            clean(job, &signals, &mut ledger, invocation.older_than, &mut out)
+        {
             complain(&format!("s3ferry: job `{}`: {message}", job.name));
             code = found;
         }
@@ -71,10 +74,26 @@ pub fn run(invocation: &Invocation) -> u8 {
     if let Err(error) = ledger.copy() {
         code = cannot_use(&config, &error);
     }
-    code
+    match printed(out.written) {
+        exit::OK => code,
+        unwritten => unwritten,
+    }
 }
 
-fn cannot_use(config: &Config, error: &std::io::Error) -> u8 {
+/// What is done goes on when nobody can read of it; that is told at the end.
+struct Lines {
+    written: io::Result<()>,
+}
+
+impl Lines {
+    fn say(&mut self, line: &str) {
+        if self.written.is_ok() {
+            self.written = writeln!(io::stdout(), "{line}");
+        }
+    }
+}
+
+fn cannot_use(config: &Config, error: &io::Error) -> u8 {
     complain(&format!(
         "s3ferry: cannot use `{}`: {error}; {}",
         config.state_dir.display(),
@@ -88,6 +107,7 @@ fn clean(
     signals: &Arc<Signals>,
     ledger: &mut Ledger,
     older_than: Duration,
+    out: &mut Lines,
 ) -> Result<(), (u8, String)> {
     let mut client =
         Client::new(job, signals).map_err(|error| (exit::CONFIGURATION, error.to_string()))?;
@@ -100,13 +120,13 @@ fn clean(
     };
     end_leftovers(&mut client, ledger, &job.name).map_err(explain)?;
     if job.prefix.is_empty() {
-        say(&format!(
+        out.say(&format!(
             "{}: no `prefix`, so uploads of others cannot be told from ours; only those in the ledger were seen to",
             job.name
         ));
         return Ok(());
     }
-    clean_prefix(job, &mut client, ledger, older_than).map_err(explain)
+    clean_prefix(job, &mut client, ledger, older_than, out).map_err(explain)
 }
 
 /// Everything open below the job's prefix but what the ledger means to go on with.
@@ -115,6 +135,7 @@ fn clean_prefix(
     client: &mut Client,
     ledger: &mut Ledger,
     older_than: Duration,
+    out: &mut Lines,
 ) -> Result<(), Failure> {
     let now = clock::wall();
     let (mut aborted, mut left) = (0, 0);
@@ -140,7 +161,7 @@ fn clean_prefix(
                 } else {
                     "too young"
                 };
-                say(&format!("kept     {shown} ({old}, {why})"));
+                out.say(&format!("kept     {shown} ({old}, {why})"));
                 continue;
             }
             client.abort_multipart_upload(&upload.key, &UploadId(upload.upload_id.clone()))?;
@@ -148,7 +169,7 @@ fn clean_prefix(
                 ledger.end_upload(&known.token);
             }
             aborted += 1;
-            say(&format!("aborted  {shown} ({old})"));
+            out.say(&format!("aborted  {shown} ({old})"));
         }
         match page.next {
             // A store that repeats its marker would be asked for ever.
@@ -156,16 +177,11 @@ fn clean_prefix(
             _ => break,
         }
     }
-    say(&format!("{}: {aborted} aborted, {left} kept", job.name));
+    out.say(&format!("{}: {aborted} aborted, {left} kept", job.name));
     Ok(())
 }
 
 fn age_of(upload: &UploadInfo, now: OffsetDateTime) -> Option<Duration> {
     let initiated = parse_timestamp(&upload.initiated)?;
     Duration::try_from(now - initiated).ok()
-}
-
-fn say(line: &str) {
-    // A reader that has gone away has seen enough.
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

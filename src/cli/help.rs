@@ -69,6 +69,7 @@ Usage: s3ferry check [-c FILE] [--job NAME]... [--offline] [--json]
 Goes the way of a request, one line a step: configuration, folders, DNS, proxy, TCP, TLS, clock,
 credentials, region, and each permission that the job needs, with a small object that is removed
 again where that is allowed. What fails comes with its cure.
+`skip` stands before what is not tried.
   --offline   without the network
   --json      one JSON object a line
 ";

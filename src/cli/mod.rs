@@ -190,10 +190,24 @@ fn warn_of(config: &Config) {
     }
 }
 
-/// Prints a result. A reader that has gone away (`| head`) is no error.
+/// Prints a result that ends with a line end.
 fn print(text: &str) -> u8 {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    exit::OK
+    printed(std::io::stdout().write_all(text.as_bytes()))
+}
+
+/// The exit code for a result of which this came. A reader that has gone away (`| head`) has seen
+/// enough; any other that could not be written is not there.
+fn printed(written: std::io::Result<()>) -> u8 {
+    let written = written.and_then(|()| std::io::stdout().flush());
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            complain(&format!(
+                "s3ferry: cannot write to standard output: {error}"
+            ));
+            exit::LOCAL
+        }
+        _ => exit::OK,
+    }
 }
 
 fn complain(text: &str) {

@@ -87,6 +87,20 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether something can be made in `folder`, or, while that is missing, where it would be made:
+/// tried with a folder that is removed again. Permissions alone do not tell it of every file system.
+pub fn try_to_make(folder: &Path) -> io::Result<()> {
+    let missing = |path: &&Path| match std::fs::metadata(path) {
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+        Ok(_) => false,
+    };
+    let existing = folder.ancestors().find(|path| !missing(path));
+    let name = format!(".s3ferry-{}", rustix::process::getpid().as_raw_nonzero());
+    let trial = existing.unwrap_or(folder).join(name);
+    std::fs::create_dir(&trial)?;
+    std::fs::remove_dir(&trial)
+}
+
 /// What a person can do where a folder cannot be written for `error`.
 pub fn cure_of_folder(error: &io::Error) -> &'static str {
     match error.kind() {

@@ -42,7 +42,8 @@ impl Tally {
             message.push_str(&format!(", {} passed over", self.passed_over));
         }
         if self.local > 0 {
-            message.push_str(&format!(", {} need attention", self.local));
+            let verb = if self.local == 1 { "needs" } else { "need" };
+            message.push_str(&format!(", {} {verb} attention", self.local));
         }
         if self.left > 0 {
             message.push_str(&format!(", {} left for later", self.left));

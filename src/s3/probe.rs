@@ -9,7 +9,8 @@ use super::skew;
 use crate::clock;
 use crate::transport::Journey;
 
-const NAME: &str = "probe";
+/// What S3 calls this question.
+const NAME: &str = "GetBucketLocation";
 /// For the answer's body, once its headers are there.
 const BODY_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
 

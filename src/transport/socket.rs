@@ -151,7 +151,11 @@ impl<In: Transport> Connector<In> for SocketConnector {
             journey.peer = peer;
             journey.stage = Stage::Exchange;
         });
-        log::debug!(target: "s3ferry::transport", "connected to {peer:?}");
+        let shown = peer.map_or_else(
+            || "a peer without an address".to_owned(),
+            |at| at.to_string(),
+        );
+        log::debug!(target: "s3ferry::transport", "connected to {shown}");
         Ok(Some(SocketTransport {
             stream,
             buffers: LazyBuffers::new(

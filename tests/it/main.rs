@@ -9,6 +9,7 @@
 )]
 
 mod bandwidth;
+mod check_places;
 mod clock;
 mod configuration;
 mod credentials;
@@ -26,6 +27,7 @@ mod main_job;
 mod many_files;
 mod moving;
 mod objects;
+mod output;
 mod permissions;
 mod proxies;
 mod readme;

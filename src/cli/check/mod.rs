@@ -4,6 +4,7 @@
 //! Each step is one line, the failing one with its cure. What lies behind a step that failed
 //! cannot be told and is left out.
 
+mod machine;
 mod reach;
 mod report;
 mod requests;
@@ -12,8 +13,9 @@ use std::sync::Arc;
 
 use super::arguments::{Form, Invocation};
 use super::{code_of, complain, exit, know_jobs, read_config, refuse};
+use crate::config::ConfigError;
 use crate::config::model::Job;
-use crate::config::{self, Config, ConfigError};
+use crate::credentials::Identity;
 use crate::os::signals::Signals;
 use crate::s3::Client;
 use report::{About, Report};
@@ -22,12 +24,12 @@ pub fn run(invocation: &Invocation) -> u8 {
     let mut report = Report::new(invocation.form);
     let config = match read_config(invocation) {
         Ok(config) => config,
-        Err(error) => return wrong(&error, invocation.form, &mut report),
+        Err(error) => return wrong(&error, invocation.form, report),
     };
     if let Err(code) = know_jobs(&config, invocation) {
         return code;
     }
-    check_machine(&config, &mut report);
+    machine::check(&config, &mut report);
     let signals = match Signals::install() {
         Ok(signals) => signals,
         Err(error) => {
@@ -45,7 +47,7 @@ pub fn run(invocation: &Invocation) -> u8 {
 
 /// A configuration that cannot be read: findings for a program, lines as every command has them for
 /// people.
-fn wrong(error: &ConfigError, form: Form, report: &mut Report) -> u8 {
+fn wrong(error: &ConfigError, form: Form, mut report: Report) -> u8 {
     if form != Form::Json {
         return refuse(&error.problems);
     }
@@ -59,29 +61,6 @@ fn wrong(error: &ConfigError, form: Form, report: &mut Report) -> u8 {
         );
     }
     report.code()
-}
-
-/// The file itself, and the folders that it names.
-fn check_machine(config: &Config, report: &mut Report) {
-    let mut about = report.about(None);
-    let shown = config.path.display();
-    about.ok("configuration", format!("`{shown}` is right"));
-    for warning in &config.warnings {
-        about.warn("configuration", warning.as_str(), None);
-    }
-    let state_dir = &config.places.state_dir.field;
-    let problems = config::validate_folders(config);
-    for problem in problems.iter().map(|found| &found.problem) {
-        let (step, code) = if problem.field == *state_dir {
-            ("state_dir", exit::LOCAL)
-        } else {
-            ("folders", exit::CONFIGURATION)
-        };
-        about.fail(step, problem.to_string(), None, code);
-    }
-    if problems.is_empty() {
-        about.ok("folders", "all of them can be used as they are meant");
-    }
 }
 
 fn check_job(job: &Job, signals: &Arc<Signals>, offline: bool, about: &mut About<'_>) {
@@ -101,12 +80,23 @@ fn check_job(job: &Job, signals: &Arc<Signals>, offline: bool, about: &mut About
     }
 }
 
+const OVER: &str = "let whoever hands the keys out give new ones in time, or set its clock: s3ferry \
+     asks anew once a minute";
+
 /// Whose keys they are, and until when.
 fn credentials(client: &mut Client, about: &mut About<'_>) -> bool {
     match client.identity() {
         Ok(identity) => {
-            let shown = identity.map(|identity| identity.to_string());
-            about.ok("credentials", shown.unwrap_or_default());
+            let now = client.signing_time();
+            let is_over = |identity: &Identity| identity.expires.is_some_and(|end| end <= now);
+            let shown = identity.as_ref().map(Identity::to_string);
+            let shown = shown.unwrap_or_default();
+            if identity.as_ref().is_some_and(is_over) {
+                // Either clock may be wrong, so the store decides.
+                about.warn("credentials", format!("{shown}, which is over"), Some(OVER));
+            } else {
+                about.ok("credentials", shown);
+            }
             true
         }
         Err(failure) => {
@@ -128,6 +118,6 @@ fn credentials_at_hand(job: &Job, about: &mut About<'_>) {
             Some(error.hint()),
             exit::CONFIGURATION,
         ),
-        None => about.ok("credentials", "configured; not asked for offline"),
+        None => about.untried("credentials", "configured; not asked for offline", None),
     }
 }

@@ -1,17 +1,19 @@
 //! The findings of `check`, one line each, and the exit code that they come to.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use serde::Serialize;
 
 use crate::cli::arguments::Form;
-use crate::cli::{code_of, exit};
+use crate::cli::{code_of, exit, printed};
 use crate::s3::Failure;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Ok,
+    /// It was not tried, and shows itself only later.
+    Untried,
     /// Files are sent all the same; something else than sending suffers.
     Warning,
     Failed,
@@ -34,6 +36,7 @@ struct Finding<'a> {
 pub struct Report {
     json: bool,
     code: u8,
+    written: io::Result<()>,
 }
 
 impl Report {
@@ -41,12 +44,16 @@ impl Report {
         Report {
             json: form == Form::Json,
             code: exit::OK,
+            written: Ok(()),
         }
     }
 
-    /// That of the first finding that failed.
-    pub fn code(&self) -> u8 {
-        self.code
+    /// That of the first finding that failed; but findings that nobody could read come first.
+    pub fn code(self) -> u8 {
+        match printed(self.written) {
+            exit::OK => self.code,
+            code => code,
+        }
     }
 
     /// The findings about one job, or with `None` about all of them.
@@ -54,12 +61,13 @@ impl Report {
         About { report: self, job }
     }
 
-    fn print(&self, finding: &Finding<'_>) {
+    fn print(&mut self, finding: &Finding<'_>) {
         let text = if self.json {
             serde_json::to_string(finding).unwrap_or_default()
         } else {
             let mark = match finding.verdict {
                 Verdict::Ok => "ok  ",
+                Verdict::Untried => "skip",
                 Verdict::Warning => "warn",
                 Verdict::Failed => "FAIL",
             };
@@ -74,8 +82,9 @@ impl Report {
                 .unwrap_or_default();
             format!("{mark} {job}{}: {}{cure}", finding.step, finding.message)
         };
-        // A reader that has gone away has seen enough.
-        let _ = writeln!(std::io::stdout(), "{text}");
+        if self.written.is_ok() {
+            self.written = writeln!(io::stdout(), "{text}");
+        }
     }
 }
 
@@ -89,6 +98,10 @@ pub struct About<'a> {
 impl About<'_> {
     pub fn ok(&mut self, step: &str, message: impl Into<String>) {
         self.print(step, Verdict::Ok, message.into(), None);
+    }
+
+    pub fn untried(&mut self, step: &str, message: impl Into<String>, cure: Option<&str>) {
+        self.print(step, Verdict::Untried, message.into(), cure);
     }
 
     pub fn warn(&mut self, step: &str, message: impl Into<String>, cure: Option<&str>) {
@@ -108,7 +121,7 @@ impl About<'_> {
         self.fail(step, failure.to_string(), failure.hint, code_of(failure));
     }
 
-    fn print(&self, step: &str, verdict: Verdict, message: String, cure: Option<&str>) {
+    fn print(&mut self, step: &str, verdict: Verdict, message: String, cure: Option<&str>) {
         self.report.print(&Finding {
             job: self.job,
             step,

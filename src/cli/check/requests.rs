@@ -100,11 +100,18 @@ impl Trial<'_> {
     }
 
     fn unlocked(&self, about: &mut About<'_>) {
-        if self.job.object.object_lock.is_set() {
-            let message = "not tried, since a locked object could not be removed again: \
-                           `s3:PutObjectRetention` and `s3:PutObjectLegalHold` show with the first file";
-            about.ok("object_lock", message);
-        }
+        let lock = &self.job.object.object_lock;
+        let cure = match (lock.retention.is_some(), lock.legal_hold) {
+            (false, false) => return,
+            (true, false) => "see that the key has `s3:PutObjectRetention` below the prefix",
+            (false, true) => "see that the key has `s3:PutObjectLegalHold` below the prefix",
+            (true, true) => {
+                "see that the key has `s3:PutObjectRetention` and `s3:PutObjectLegalHold` below the prefix"
+            }
+        };
+        let message = "not tried, since a locked object could not be removed again: whether the key \
+                       may lock, and the bucket takes locks, shows with the first file";
+        about.untried("object_lock", message, Some(cure));
     }
 
     fn head(&self, client: &mut Client, about: &mut About<'_>) {

@@ -124,13 +124,13 @@ impl Agent {
         self
     }
 
-    /// The agent's own folder: room for whatever else a test needs.
     /// As `with_env`, for the next run.
     pub fn set_env(&mut self, name: &str, value: &str) {
         self.environment.retain(|(known, _)| known != name);
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// The agent's own folder: room for whatever else a test needs.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -271,6 +271,22 @@ impl Agent {
             let path = self.folder().join(format!("{name}.{suffix}"));
             File::create(path).unwrap()
         };
+        let mut command = self.command(arguments);
+        command.stdout(file("stdout")).stderr(file("stderr"));
+        command.spawn().unwrap()
+    }
+
+    /// A command whose results go to `stdout`: its exit code, and what it says besides.
+    pub fn run_into(&self, stdout: File, arguments: &[&str]) -> (Option<i32>, String) {
+        self.write_config();
+        let mut command = self.command(arguments);
+        let output = command.stdout(stdout).stderr(Stdio::piped()).output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program();
         let (first, rest) = arguments.split_first().unwrap();
         command
@@ -285,11 +301,8 @@ impl Agent {
             // Otherwise a missing key sends the program to an address off this machine.
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .envs(self.environment.iter().map(|(n, v)| (n, v)))
-            .stdin(Stdio::null())
-            .stdout(file("stdout"))
-            .stderr(file("stderr"))
-            .spawn()
-            .unwrap()
+            .stdin(Stdio::null());
+        command
     }
 
     fn said(&self, name: &str) -> String {
