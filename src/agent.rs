@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::config::model::Config;
-use crate::config::{self, ConfigError};
 use crate::os::lock::StateLock;
 use crate::os::notify;
 use crate::os::signals::Signals;
@@ -16,9 +15,10 @@ use crate::processing_state::ProcessingStates;
 use crate::progress;
 use crate::record::keeper::{Records, Repaired, today};
 use crate::record::{Event, EventKind, Severity, copy, parse_timestamp};
-use crate::status::{self, Status, StatusFile};
+use crate::status::{self, ALL_PAUSED, RESUME, Status, StatusFile};
 use crate::transport::raise_clock_floor;
 
+mod changes;
 mod recovery;
 mod start_error;
 
@@ -125,21 +125,26 @@ impl Agent {
         self.records.flush();
         self.records.copy();
         // What is done is not all written down: the next run will do some of it again.
-        total.local += u64::from(self.records.is_failing());
+        total.local += u64::from(self.records.is_failing() || self.records.is_copy_failing());
+        // Nothing is sent, and not because somebody wants it so.
+        total.local += u64::from(self.status.current().processing_damaged);
         self.status.write(clock::monotonic());
         Ok(total)
     }
 
     /// What went wrong with a job since `since` and is not mended, with its cure, a line each.
     pub fn troubles(&self, since: &str) -> Vec<String> {
-        let jobs = self.status.current().jobs.into_iter();
-        jobs.filter_map(|job| {
+        let status = self.status.current();
+        let paused = status
+            .processing_damaged
+            .then(|| format!("{ALL_PAUSED}; {RESUME}"));
+        let of_jobs = status.jobs.into_iter().filter_map(|job| {
             let error = job.last_error.filter(|error| *error.time >= *since)?;
             let cure = error.hint.map(|hint| format!("; {hint}"));
             let cure = cure.unwrap_or_default();
             Some(format!("[{}] {}{cure}", job.name, error.message))
-        })
-        .collect()
+        });
+        paused.into_iter().chain(of_jobs).collect()
     }
 
     pub fn stopped(&self) -> bool {
@@ -164,7 +169,7 @@ impl Agent {
         if matches!(step, Step::PassFinished(_)) {
             self.compact();
         }
-        self.status.set_failing(self.records.is_failing());
+        self.note_failing();
         self.status.write_if_due(clock::monotonic());
         self.records.copy_if_due(clock::monotonic());
         step
@@ -188,11 +193,19 @@ impl Agent {
     fn wait(&mut self, until: Option<Instant>) -> io::Result<()> {
         self.records.flush();
         self.records.copy_if_due(clock::monotonic());
-        self.status.set_failing(self.records.is_failing());
+        self.note_failing();
         self.status.write(clock::monotonic());
         let copy = self.records.copy_due();
         self.signals
             .sleep_until(until.into_iter().chain(copy).min())
+    }
+
+    fn note_failing(&self) {
+        let (dir, copy) = (self.records.is_failing(), self.records.is_copy_failing());
+        self.status.service(|status| {
+            status.state_dir_failing = dir;
+            status.state_copy_failing = copy;
+        });
     }
 
     fn heed_signals(&mut self) {
@@ -223,106 +236,6 @@ impl Agent {
         }
     }
 
-    /// A new configuration replaces the old one whole, or not at all.
-    fn reload(&mut self) {
-        match self.read_new_config() {
-            Ok((config, runners)) => {
-                if config.log.file != self.config.log.file
-                    || config.log.rotation != self.config.log.rotation
-                {
-                    log::warn!("a change of `log` but for `level` takes a restart");
-                }
-                self.records.configure(&config);
-                self.config = config;
-                for mut runner in runners {
-                    let name = &runner.job().name;
-                    if let Some(old) = self.runners.iter().find(|old| old.job().name == *name) {
-                        runner.inherit(old);
-                    }
-                    self.runners.push(runner);
-                }
-                let kept = self.runners.len() - self.config.jobs.len();
-                self.runners.drain(..kept);
-                let names: Vec<String> = self
-                    .config
-                    .jobs
-                    .iter()
-                    .map(|job| job.name.clone())
-                    .collect();
-                let former = self.status.current();
-                self.status = StatusFile::new(&self.config.state_dir, &names);
-                self.status.set_started_at(former.started_at.clone());
-                self.remember_troubles(former);
-                for index in 0..self.runners.len() {
-                    self.with_runner(index, |runner, env| runner.settle_status(env));
-                }
-                log::set_max_level(self.config.log.level);
-                self.service_event(
-                    EventKind::ConfigurationReloaded,
-                    "the configuration is read again",
-                );
-            }
-            Err(problem) => {
-                let message = format!("the old configuration stays in force: {problem}");
-                notify::status(|| message.clone());
-                let event = Event::new(
-                    clock::wall(),
-                    EventKind::ConfigurationRejected,
-                    Severity::Error,
-                    &*message,
-                );
-                self.records.event(&event);
-            }
-        }
-    }
-
-    fn read_new_config(&self) -> Result<(Config, Vec<JobRunner>), String> {
-        let config = config::load(&self.config.path, &|name| std::env::var(name).ok())
-            .map_err(|error: ConfigError| error.to_string().trim_end().replace('\n', "; "))?;
-        if config.state_dir != self.config.state_dir {
-            return Err("`state_dir` is another one, which takes a restart".to_owned());
-        }
-        let runners =
-            runners_for(&config, &[], &self.signals).map_err(|error| error.to_string())?;
-        Ok((config, runners))
-    }
-
-    fn apply_processing_states(&mut self, announce: bool) {
-        let states = match ProcessingStates::load(&self.config.state_dir) {
-            Ok(states) => states,
-            Err(error) => return log::warn!("cannot read the processing states: {error}"),
-        };
-        let mut changes = Vec::new();
-        for runner in &mut self.runners {
-            let enabled = states.enabled(&runner.job().name, runner.job().enabled);
-            if enabled != runner.is_enabled() {
-                runner.set_enabled(enabled);
-                changes.push((runner.job().name.clone(), enabled));
-            }
-        }
-        for (job, enabled) in changes {
-            let (kind, message, state) = if enabled {
-                (
-                    EventKind::ProcessingResumed,
-                    "processing is resumed",
-                    "waiting",
-                )
-            } else {
-                (
-                    EventKind::ProcessingPaused,
-                    "processing is paused",
-                    "paused",
-                )
-            };
-            self.status
-                .job(&job, |status| status.state = state.to_owned());
-            if announce {
-                let event = Event::new(clock::wall(), kind, Severity::Info, message).job(&job);
-                self.records.event(&event);
-            }
-        }
-    }
-
     fn compact(&mut self) {
         let written = self.records.ledger().compact_if_worthwhile(today());
         if let Err(error) = written {
@@ -335,17 +248,26 @@ impl Agent {
         if let Some(told) = former.server_time.as_deref().and_then(parse_timestamp) {
             raise_clock_floor(told);
         }
+        self.records
+            .remember_failing_copy(former.state_copy_failing);
+        self.status
+            .service(|status| status.processing_damaged = former.processing_damaged);
         for job in former.jobs {
             let mut runners = self.runners.iter_mut();
             if let Some(runner) = runners.find(|runner| runner.job().name == job.name) {
                 runner.remember(job.told);
             }
+            let mut jobs = self.config.jobs.iter();
+            let prunes = jobs.any(|known| known.name == job.name && known.prune.is_some());
             self.status.job(&job.name.clone(), |status| {
                 status.told = job.told;
                 status.last_pass = job.last_pass;
                 status.backlog = job.backlog;
                 status.backlog_bytes = job.backlog_bytes;
                 status.last_error = job.last_error;
+                status.stuck = job.stuck;
+                status.stuck_files = job.stuck_files;
+                status.room_lacking = if prunes { job.room_lacking } else { 0 };
             });
         }
     }

@@ -10,7 +10,11 @@ use crate::os::durable;
 
 /// Per job, whether it is enabled; jobs that are not in it are as configured.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct ProcessingStates(BTreeMap<String, bool>);
+pub struct ProcessingStates {
+    enabled: BTreeMap<String, bool>,
+    /// Why the file says nothing, where there is one.
+    damage: Option<String>,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -19,38 +23,52 @@ struct Stored {
 }
 
 impl ProcessingStates {
-    /// Reads `state_dir/processing.json`. A file that is not there, or says nothing, changes
-    /// nothing.
+    /// Reads `state_dir/processing.json`. A file that is not there changes nothing. One that is
+    /// damaged pauses every job: somebody may have paused any of them, and what is sent, or deleted
+    /// after that, cannot be taken back.
     pub fn load(state_dir: &Path) -> io::Result<ProcessingStates> {
         let text = match std::fs::read(path(state_dir)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error),
         };
-        let stored: Stored = match serde_json::from_slice(&text) {
-            Ok(stored) => stored,
-            Err(error) => {
-                log::warn!("`{}` is ignored: {error}", path(state_dir).display());
-                return Ok(Self::default());
-            }
-        };
-        Ok(ProcessingStates(stored.enabled))
+        Ok(match serde_json::from_slice::<Stored>(&text) {
+            Ok(stored) => ProcessingStates {
+                enabled: stored.enabled,
+                damage: None,
+            },
+            Err(error) => ProcessingStates {
+                damage: Some(error.to_string()),
+                ..Self::default()
+            },
+        })
+    }
+
+    /// Why the file that is there says nothing, and every job is paused.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
     }
 
     /// Whether `job` is enabled, which the configuration says to be `configured`.
     pub fn enabled(&self, job: &str, configured: bool) -> bool {
-        self.0.get(job).copied().unwrap_or(configured)
+        let unknown = configured && self.damage.is_none();
+        self.enabled.get(job).copied().unwrap_or(unknown)
     }
 
-    pub fn set(&mut self, job: &str, enabled: bool) {
-        self.0.insert(job.to_owned(), enabled);
+    /// Sets the jobs that are `named`; after damage, the others of `all` stay paused.
+    pub fn set<'a>(&mut self, all: impl Iterator<Item = &'a str>, named: &[String], enabled: bool) {
+        if self.damage.take().is_some() {
+            self.enabled = all.map(|job| (job.to_owned(), false)).collect();
+        }
+        let named = named.iter().map(|job| (job.clone(), enabled));
+        self.enabled.extend(named);
     }
 
     /// Durably.
     pub fn save(&self, state_dir: &Path) -> io::Result<()> {
         let stored = Stored {
             v: 1,
-            enabled: self.0.clone(),
+            enabled: self.enabled.clone(),
         };
         let mut text = serde_json::to_vec(&stored)?;
         text.push(b'\n');

@@ -14,6 +14,14 @@ use crate::record::timestamp;
 use crate::text::{human_duration, human_rate, human_size};
 use crate::transport::clock_floor;
 
+/// What a damaged `processing.json` comes to, and its cure.
+pub const ALL_PAUSED: &str =
+    "`processing.json` is damaged, so nobody knows which jobs were paused: all of them are paused";
+pub const RESUME: &str = "`s3ferry resume` goes on with all jobs, `s3ferry resume JOB` with some";
+
+/// What is left to do where `prune` finds too few files.
+pub const MAKE_ROOM: &str = "make room on the disk, or lower `prune.keep_free`";
+
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
 /// The whole file.
@@ -29,7 +37,23 @@ pub struct Status {
     pub server_time: Option<String>,
     /// The state directory could not be written the last time; this file may be old then.
     pub state_dir_failing: bool,
+    /// The same of its copy.
+    #[serde(default)]
+    pub state_copy_failing: bool,
+    /// `processing.json` is damaged, so every job is paused.
+    #[serde(default)]
+    pub processing_damaged: bool,
+    /// The configuration on the disk, as long as the one before it is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration_rejected: Option<Rejected>,
     pub jobs: Vec<JobStatus>,
+}
+
+/// A configuration that was refused, and why.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rejected {
+    pub time: String,
+    pub message: String,
 }
 
 /// One job.
@@ -47,6 +71,15 @@ pub struct JobStatus {
     pub backlog: u64,
     pub backlog_bytes: u64,
     pub last_error: Option<LastError>,
+    /// Files that no pass can send, or see to, as they are: as the last pass found them.
+    #[serde(default)]
+    pub stuck: u64,
+    /// The first of them.
+    #[serde(default)]
+    pub stuck_files: Vec<StuckFile>,
+    /// Bytes that `prune` could not make free.
+    #[serde(default)]
+    pub room_lacking: u64,
     /// What has been told of as broken and not yet as mended, so that the next start knows.
     #[serde(default, skip_serializing_if = "Told::is_nothing")]
     pub told: Told,
@@ -61,6 +94,9 @@ pub struct Told {
     pub refused: bool,
     /// `job_blocked`, by the source folder.
     pub folder: bool,
+    /// `files_pruned`, which were too few.
+    #[serde(default)]
+    pub room: bool,
 }
 
 impl Told {
@@ -77,6 +113,14 @@ pub struct CurrentFile {
     pub size: u64,
     pub sent: u64,
     pub bytes_per_second: u64,
+}
+
+/// A file that waits for somebody.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StuckFile {
+    pub source_path: String,
+    pub message: String,
+    pub hint: Option<String>,
 }
 
 /// The failure that was seen last.
@@ -109,11 +153,19 @@ impl CurrentFile {
     }
 }
 
+impl std::fmt::Display for Rejected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the old configuration stays in force: {}", self.message)
+    }
+}
+
 impl Status {
     /// What every job does, on one line: for the supervisor.
     fn line(&self) -> String {
-        let jobs: Vec<String> = self.jobs.iter().map(JobStatus::line).collect();
-        jobs.join("; ")
+        let rejected = self.configuration_rejected.iter();
+        let rejected = rejected.map(|rejected| rejected.to_string());
+        let jobs = self.jobs.iter().map(JobStatus::line);
+        rejected.chain(jobs).collect::<Vec<String>>().join("; ")
     }
 }
 
@@ -159,18 +211,14 @@ impl StatusFile {
         }
     }
 
-    /// For a status that goes on where another one ends.
-    pub fn set_started_at(&self, started_at: String) {
-        self.inner.borrow_mut().status.started_at = started_at;
+    /// Changes what is not about one job.
+    pub fn service(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.inner.borrow_mut().status);
     }
 
     /// What would be written now.
     pub fn current(&self) -> Status {
         self.inner.borrow().status.clone()
-    }
-
-    pub fn set_failing(&self, failing: bool) {
-        self.inner.borrow_mut().status.state_dir_failing = failing;
     }
 
     /// Writes what has changed, unless that was done within the last second.

@@ -13,6 +13,7 @@ mod run;
 mod show;
 mod status;
 mod table;
+mod view;
 
 use std::io::Write;
 use std::path::Path;

@@ -48,9 +48,13 @@ fn change(config: &Config, jobs: &[String], enabled: bool) -> io::Result<bool> {
     std::fs::create_dir_all(&config.state_dir)?;
     with_processing_states(config, || {
         let mut states = ProcessingStates::load(&config.state_dir)?;
-        for job in jobs {
-            states.set(job, enabled);
+        if let Some(damage) = states.damage() {
+            complain(&format!(
+                "s3ferry: `processing.json` was damaged ({damage}); jobs that are not named here stay paused"
+            ));
         }
+        let all = config.jobs.iter().map(|job| job.name.as_str());
+        states.set(all, jobs, enabled);
         states.save(&config.state_dir)
     })?;
     match StateLock::holder(&config.state_dir)? {

@@ -9,35 +9,34 @@ use rustix::event::PollFlags;
 
 use super::arguments::{Command, Form, Invocation};
 use super::records::{self, Look, belongs_to_job};
-use super::{colour, complain, exit, load_config, record_path, table_width};
+use super::view::View;
+use super::{colour, complain, exit, record_path, table_width};
 use crate::clock;
-use crate::config::Config;
 use crate::os::signals::{Signals, Woken};
-use crate::record::copy::records_dir;
 use crate::record::{Follower, read_last};
 
 /// How often `--follow` looks for new events.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 pub fn run(invocation: &Invocation) -> u8 {
-    let config = match load_config(invocation) {
-        Ok(config) => config,
+    let view = match View::load(invocation) {
+        Ok(view) => view,
         Err(code) => return code,
     };
     let shown = if invocation.follow {
-        follow(invocation, &config)
+        follow(invocation, &view)
     } else {
-        show(invocation, &config)
+        show(invocation, &view)
     };
     let problem = match shown {
-        Ok(()) => return exit::OK,
+        Ok(()) => return view.code,
         // The reader has seen enough.
         Err(Trouble::Writing(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            return exit::OK;
+            return view.code;
         }
         Err(Trouble::Writing(error)) => format!("cannot write to standard output: {error}"),
         Err(Trouble::Reading(error)) => {
-            let folder = records_dir(&config).display();
+            let folder = view.records_dir.display();
             format!("cannot read the records in `{folder}`: {error}")
         }
     };
@@ -52,24 +51,24 @@ enum Trouble {
 }
 
 /// File, number of files, and how many records are shown.
-fn source(invocation: &Invocation, config: &Config) -> (PathBuf, u32, usize) {
-    let (name, rotation, usual) = match invocation.command {
-        Command::Events => ("events.jsonl", config.events, config.events_shown),
-        _ => ("history.jsonl", config.history, usize::MAX),
+fn source(invocation: &Invocation, view: &View) -> (PathBuf, u32, usize) {
+    let (name, files, usual) = match invocation.command {
+        Command::Events => ("events.jsonl", view.events_files, view.events_shown),
+        _ => ("history.jsonl", view.history_files, usize::MAX),
     };
     (
-        record_path(records_dir(config), name),
-        rotation.files,
+        record_path(&view.records_dir, name),
+        files,
         invocation.count.unwrap_or(usual),
     )
 }
 
-fn show(invocation: &Invocation, config: &Config) -> Result<(), Trouble> {
-    let (path, files, count) = source(invocation, config);
+fn show(invocation: &Invocation, view: &View) -> Result<(), Trouble> {
+    let (path, files, count) = source(invocation, view);
     let mut wanted = |line: &[u8]| belongs_to_job(line, &invocation.jobs);
     let (lines, damaged) = read_last(&path, files, count, &mut wanted).map_err(Trouble::Reading)?;
     let mut out = io::stdout().lock();
-    let skipped = write(invocation, config, &lines, &mut out)
+    let skipped = write(invocation, view, &lines, &mut out)
         .and_then(|skipped| out.flush().map(|()| skipped))
         .map_err(Trouble::Writing)?;
     warn_of(damaged + skipped, &path);
@@ -79,11 +78,11 @@ fn show(invocation: &Invocation, config: &Config) -> Result<(), Trouble> {
 /// Writes the records in the form that is asked for; the number of lines that are no records.
 fn write(
     invocation: &Invocation,
-    config: &Config,
+    view: &View,
     lines: &[Vec<u8>],
     out: &mut dyn Write,
 ) -> io::Result<usize> {
-    let zone = config.time_zone;
+    let zone = view.time_zone;
     let zone_offset = move |moment| clock::in_zone(moment, zone).offset();
     let look = Look {
         width: table_width(),
@@ -109,14 +108,14 @@ fn warn_of(skipped: usize, path: &std::path::Path) {
 }
 
 /// The last events, then each new one, until a signal or until nobody reads any more.
-fn follow(invocation: &Invocation, config: &Config) -> Result<(), Trouble> {
+fn follow(invocation: &Invocation, view: &View) -> Result<(), Trouble> {
     let signals = Signals::install().map_err(Trouble::Reading)?;
-    let (path, files, count) = source(invocation, config);
+    let (path, files, count) = source(invocation, view);
     let mut wanted = |line: &[u8]| belongs_to_job(line, &invocation.jobs);
     let (mut follower, lines, damaged) =
         Follower::open(&path, files, count, &mut wanted).map_err(Trouble::Reading)?;
     let mut out = io::stdout().lock();
-    write(invocation, config, &lines, &mut out)
+    write(invocation, view, &lines, &mut out)
         .and_then(|_| out.flush())
         .map_err(Trouble::Writing)?;
     warn_of(damaged, &path);
@@ -128,7 +127,7 @@ fn follow(invocation: &Invocation, config: &Config) -> Result<(), Trouble> {
             .filter(|line| belongs_to_job(line, &invocation.jobs))
             .collect();
         if !new.is_empty() {
-            write_followed(invocation, config, &new, &mut out)
+            write_followed(invocation, view, &new, &mut out)
                 .and_then(|()| out.flush())
                 .map_err(Trouble::Writing)?;
         }
@@ -147,12 +146,12 @@ fn somebody_reads(out: &impl AsFd, signals: &Signals) -> io::Result<bool> {
 /// As [`write`], without what only belongs to the first lines.
 fn write_followed(
     invocation: &Invocation,
-    config: &Config,
+    view: &View,
     lines: &[Vec<u8>],
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut text = Vec::new();
-    write(invocation, config, lines, &mut text)?;
+    write(invocation, view, lines, &mut text)?;
     let header = usize::from(invocation.form != Form::Json);
     for line in text.split_inclusive(|byte| *byte == b'\n').skip(header) {
         out.write_all(line)?;

@@ -1,53 +1,74 @@
 //! `s3ferry status`: what the service is doing.
 
 use std::fmt::Write;
+use std::io;
+
+use rustix::process::Pid;
 
 use super::arguments::{Form, Invocation};
-use super::{complain, exit, load_config, print};
+use super::view::View;
+use super::{complain, exit, print};
 use crate::clock;
-use crate::config::Config;
 use crate::os::lock::StateLock;
 use crate::processing_state::ProcessingStates;
 use crate::record::parse_timestamp;
-use crate::status::{self, JobStatus, Status};
+use crate::status::{self, ALL_PAUSED, JobStatus, MAKE_ROOM, RESUME, Status};
 use crate::text::human_size;
 
 pub fn run(invocation: &Invocation) -> u8 {
-    let config = match load_config(invocation) {
-        Ok(config) => config,
+    let view = match View::load(invocation) {
+        Ok(view) => view,
         Err(code) => return code,
     };
-    let holder = match StateLock::holder(&config.state_dir) {
-        Ok(holder) => holder,
+    let (holder, states) = match look(&view) {
+        Ok(found) => found,
         Err(error) => {
             complain(&format!(
                 "s3ferry: cannot look into `{}`: {error}",
-                config.state_dir.display()
+                view.state_dir.display()
             ));
             return exit::LOCAL;
         }
     };
     let running = holder.map(|pid| pid.as_raw_nonzero().get());
-    let status = current(&config, running);
-    match invocation.form {
+    let status = current(&view, &states, running);
+    let shown = match invocation.form {
         Form::Json => print(&json(&status, running)),
-        _ => print(&text(&config, &status, running)),
+        _ => print(&text(&view, &status, running)),
+    };
+    match shown {
+        exit::OK => view.code,
+        unwritten => unwritten,
     }
+}
+
+fn look(view: &View) -> io::Result<(Option<Pid>, ProcessingStates)> {
+    Ok((
+        StateLock::holder(&view.state_dir)?,
+        ProcessingStates::load(&view.state_dir)?,
+    ))
 }
 
 /// What was written last, with the jobs of the configuration; when nobody runs, nothing is under
 /// way, whatever the file says.
-fn current(config: &Config, running: Option<i32>) -> Status {
-    let mut status = status::read(&config.state_dir).unwrap_or_default();
+fn current(view: &View, states: &ProcessingStates, running: Option<i32>) -> Status {
+    let mut status = status::read(&view.state_dir).unwrap_or_default();
     // On a full disk the service cannot write that either.
-    let full = rustix::fs::statvfs(&config.state_dir).is_ok_and(|disk| disk.f_bavail == 0);
+    let full = rustix::fs::statvfs(&view.state_dir).is_ok_and(|disk| disk.f_bavail == 0);
     status.state_dir_failing |= running.is_some() && full;
-    let states = ProcessingStates::load(&config.state_dir).unwrap_or_default();
+    status.processing_damaged = states.damage().is_some();
+    if running.is_none() {
+        status.configuration_rejected = None;
+    }
     let known = std::mem::take(&mut status.jobs);
-    for job in &config.jobs {
-        let found = known.iter().find(|known| known.name == job.name);
+    let of_last = || {
+        let was_enabled = |job: &JobStatus| (job.name.clone(), job.state != "paused");
+        known.iter().map(was_enabled).collect()
+    };
+    for (name, enabled) in view.jobs.clone().unwrap_or_else(of_last) {
+        let found = known.iter().find(|known| known.name == name);
         let mut entry = found.cloned().unwrap_or_else(|| JobStatus {
-            name: job.name.clone(),
+            name: name.clone(),
             ..JobStatus::default()
         });
         if running.is_none() {
@@ -56,7 +77,7 @@ fn current(config: &Config, running: Option<i32>) -> Status {
             entry.next_pass = None;
             entry.next_try = None;
         }
-        if !states.enabled(&job.name, job.enabled) {
+        if !states.enabled(&name, enabled) {
             entry.state = "paused".to_owned();
             entry.next_pass = None;
             entry.next_try = None;
@@ -75,38 +96,57 @@ fn json(status: &Status, running: Option<i32>) -> String {
     format!("{value}\n")
 }
 
-fn text(config: &Config, status: &Status, running: Option<i32>) -> String {
+fn text(view: &View, status: &Status, running: Option<i32>) -> String {
     let mut out = String::new();
     // Writing to a String does not fail.
     let _ = match running {
         Some(pid) => writeln!(
             out,
             "running, process {pid}, since {}",
-            shown(config, &status.started_at)
+            shown(view, &status.started_at)
         ),
         None => writeln!(out, "not running"),
     };
-    if status.state_dir_failing {
-        let _ = writeln!(
-            out,
-            "the state directory `{}` could not be written; nothing is deleted or moved until it can",
-            config.state_dir.display()
-        );
+    for line in troubles(view, status) {
+        let _ = writeln!(out, "{line}");
     }
     for job in &status.jobs {
         let _ = writeln!(out, "\n{}: {}", job.name, job.state_shown());
-        for (label, value) in lines(config, job) {
+        for (label, value) in lines(view, job) {
             let _ = writeln!(out, "  {label:<11}{value}");
         }
     }
     out
 }
 
-fn lines(config: &Config, job: &JobStatus) -> Vec<(&'static str, String)> {
+/// What is about all jobs.
+fn troubles(view: &View, status: &Status) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(rejected) = &status.configuration_rejected {
+        lines.push(format!("{rejected} ({})", shown(view, &rejected.time)));
+    }
+    if status.processing_damaged {
+        lines.push(format!("{ALL_PAUSED}; {RESUME}"));
+    }
+    if status.state_dir_failing {
+        lines.push(format!(
+            "the state directory `{}` could not be written; nothing is deleted or moved until it can",
+            view.state_dir.display()
+        ));
+    }
+    if status.state_copy_failing {
+        let message = "the copy of the state directory (`state_copy`) could not be written; a power \
+                       cut loses more than it should, and `s3ferry events` tells why";
+        lines.push(message.to_owned());
+    }
+    lines
+}
+
+fn lines(view: &View, job: &JobStatus) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     let mut time = |label, value: &Option<String>| {
         if let Some(value) = value {
-            lines.push((label, shown(config, value)));
+            lines.push((label, shown(view, value)));
         }
     };
     time("last pass", &job.last_pass);
@@ -123,20 +163,53 @@ fn lines(config: &Config, job: &JobStatus) -> Vec<(&'static str, String)> {
     if let Some(error) = &job.last_error {
         lines.push((
             "last error",
-            format!("{} ({})", error.message, shown(config, &error.time)),
+            format!("{} ({})", error.message, shown(view, &error.time)),
         ));
         if let Some(hint) = &error.hint {
             lines.push(("cure", hint.clone()));
         }
     }
+    lines.extend(stuck(job));
+    if job.room_lacking > 0 {
+        let size = human_size(job.room_lacking);
+        let message = format!("{size} more should be free, and no more files may go");
+        lines.push(("prune", message));
+        lines.push(("cure", MAKE_ROOM.to_owned()));
+    }
+    lines
+}
+
+fn stuck(job: &JobStatus) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if job.stuck == 0 {
+        return lines;
+    }
+    let (files, wait) = match job.stuck {
+        1 => ("file", "waits"),
+        _ => ("files", "wait"),
+    };
+    lines.push((
+        "stuck",
+        format!("{} {files} {wait} for somebody:", job.stuck),
+    ));
+    for file in &job.stuck_files {
+        lines.push(("", file.message.clone()));
+        if let Some(hint) = &file.hint {
+            lines.push(("cure", hint.clone()));
+        }
+    }
+    let unnamed = job.stuck.saturating_sub(job.stuck_files.len() as u64);
+    if unnamed > 0 {
+        lines.push(("", format!("and {unnamed} more")));
+    }
     lines
 }
 
 /// A record's time in the configured zone.
-fn shown(config: &Config, timestamp: &str) -> String {
+fn shown(view: &View, timestamp: &str) -> String {
     match parse_timestamp(timestamp) {
         Some(moment) => {
-            let local = clock::in_zone(moment, config.time_zone);
+            let local = clock::in_zone(moment, view.time_zone);
             format!(
                 "{} {:02}:{:02}:{:02}",
                 local.date(),

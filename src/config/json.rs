@@ -78,17 +78,18 @@ fn is_high_surrogate(digits: Option<&str>) -> bool {
         .is_some_and(|unit| (0xd800..0xdc00).contains(&unit))
 }
 
-struct Reader<'a> {
-    text: &'a str,
-    at: usize,
+/// What is left of a text.
+pub(super) struct Reader<'a> {
+    pub text: &'a str,
+    pub at: usize,
 }
 
 impl Reader<'_> {
-    fn peek(&self) -> Option<u8> {
+    pub fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn take(&mut self, byte: u8) -> bool {
+    pub fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
@@ -113,7 +114,7 @@ impl Reader<'_> {
     }
 
     /// White space and comments.
-    fn skip_blank(&mut self) -> Result<(), SyntaxError> {
+    pub fn skip_blank(&mut self) -> Result<(), SyntaxError> {
         loop {
             let rest = &self.text[self.at..];
             if rest.starts_with([' ', '\t', '\r', '\n']) {
@@ -255,7 +256,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn string(&mut self) -> Result<String, SyntaxError> {
+    pub fn string(&mut self) -> Result<String, SyntaxError> {
         let start = self.at;
         self.at += 1;
         let mut value = String::new();

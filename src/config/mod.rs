@@ -23,6 +23,7 @@ mod object;
 mod object_lock;
 mod problem;
 mod proxy;
+mod salvage;
 pub(crate) mod secrets;
 mod section;
 mod settings;
@@ -36,6 +37,7 @@ pub use folders::{FolderProblem, validate_folders};
 pub use model::*;
 pub use problem::{ConfigError, Problem};
 pub use proxy::parse as parse_proxy;
+pub use salvage::{Salvaged, salvage};
 pub(crate) use secrets::owner_only;
 
 use std::path::Path;

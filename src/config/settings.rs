@@ -32,11 +32,11 @@ pub(super) const LOG_KEYS: &[&str] = &["level", "file", "max_size", "files"];
 pub(super) const HISTORY_KEYS: &[&str] = &["max_size", "files"];
 pub(super) const EVENTS_KEYS: &[&str] = &["max_size", "files", "shown"];
 
-const DEFAULT_STATE_DIR: &str = "/var/lib/s3ferry";
+pub(super) const DEFAULT_STATE_DIR: &str = "/var/lib/s3ferry";
 const DEFAULT_LOG: Rotation = rotation(1 << 20, 3);
 const DEFAULT_HISTORY: Rotation = rotation(1 << 20, 4);
 const DEFAULT_EVENTS: Rotation = rotation(256 << 10, 4);
-const DEFAULT_SHOWN: u64 = 100;
+pub(super) const DEFAULT_SHOWN: u64 = 100;
 
 const fn rotation(max_size: u64, files: u32) -> Rotation {
     Rotation { max_size, files }

@@ -17,7 +17,6 @@ use crate::clock;
 use crate::config::model::Config;
 
 mod standing;
-use standing::COPY;
 
 /// A batch is closed when it has so many files, or is so old.
 const BATCH_FILES: usize = 64;
@@ -59,6 +58,8 @@ pub struct Records {
     pending_since: Option<Instant>,
     /// What of the state directory could not be written, which has been said.
     failing: Vec<&'static str>,
+    /// The copy of the state directory could not be written, which has been said.
+    copy_failing: bool,
     /// When that began and how it is told, as long as the events could not take it.
     untold: Option<(OffsetDateTime, String)>,
 }
@@ -90,6 +91,7 @@ impl Records {
             pending: Vec::new(),
             pending_since: None,
             failing: Vec::new(),
+            copy_failing: false,
             untold: None,
         };
         Ok((records, repairs(history_repair, events_repair, damage)))
@@ -101,6 +103,10 @@ impl Records {
         self.history_files = config.history.files;
         self.events.set_rotation(config.events);
         self.ledger.set_copier(StateCopier::new(config));
+        // It may be another copy that works, or none.
+        if self.copy_failing {
+            self.copy();
+        }
     }
 
     /// Brings the copy of the state directory up to date, if that is due.
@@ -118,7 +124,7 @@ impl Records {
     /// Brings the copy up to date now.
     pub fn copy(&mut self) {
         let copied = self.ledger.copy();
-        self.note(copied, COPY);
+        self.note_copy(copied);
     }
 
     pub fn ledger(&mut self) -> &mut Ledger {

@@ -1,4 +1,4 @@
-//! Whether the state directory can be written, told once at each change.
+//! Whether the state directory and its copy can be written, told once at each change.
 
 use std::io;
 
@@ -8,9 +8,6 @@ use super::{Records, log_event};
 use crate::clock;
 use crate::os::durable::cure_of_folder;
 use crate::record::{Event, EventError, EventKind, Severity};
-
-/// What fails where it is the copy of the state directory.
-pub(super) const COPY: &str = "state_copy";
 
 impl Records {
     /// Says once that the state directory fails, and once that all of it works again: events may be
@@ -24,14 +21,10 @@ impl Records {
                     self.failing.push(what);
                 }
                 if !was_failing {
-                    let then = match what {
-                        COPY => "a power cut loses more than it should",
-                        _ => "nothing is deleted or moved until it can",
-                    };
                     let message = format!(
-                        "the state directory could not be written ({what}): {error}; uploads go on, {then}"
+                        "the state directory could not be written ({what}): {error}; uploads go on, nothing is deleted or moved until it can"
                     );
-                    let event = state_dir_fails(clock::wall(), &message, &error);
+                    let event = cannot_be_written(clock::wall(), &message, &error);
                     log_event(&event);
                     if self.events.append(&event.to_line()).is_err() {
                         self.untold = Some((event.time, message));
@@ -44,31 +37,68 @@ impl Records {
         }
     }
 
+    /// The same of the copy of the state directory, which is a trouble of its own: what it costs is
+    /// less.
+    pub(super) fn note_copy(&mut self, result: io::Result<()>) {
+        let was_failing = std::mem::replace(&mut self.copy_failing, result.is_err());
+        match result {
+            Err(error) if !was_failing => {
+                let message = format!(
+                    "the copy of the state directory (`state_copy`) could not be written: {error}; uploads go on, a power cut loses more than it should"
+                );
+                self.event(&cannot_be_written(clock::wall(), &message, &error));
+            }
+            Ok(()) if was_failing => {
+                let message = if self.ledger.has_copier() {
+                    "the copy of the state directory can be written again"
+                } else {
+                    "a copy of the state directory is no longer asked for"
+                };
+                self.event(&works_again(message));
+            }
+            _ => {}
+        }
+    }
+
     /// What could not be told when it happened is told with its own time.
     fn tell_that_it_works(&mut self) {
         if let Some((time, message)) = self.untold.take() {
-            let event = state_dir_fails(time, &message, &io::ErrorKind::Other.into());
+            let event = cannot_be_written(time, &message, &io::ErrorKind::Other.into());
             let _ = self.events.append(&event.to_line());
         }
-        self.event(&Event::new(
-            clock::wall(),
-            EventKind::JobUnblocked,
-            Severity::Info,
-            "the state directory can be written again",
-        ));
+        self.event(&works_again("the state directory can be written again"));
     }
 
     /// Whether the last write to one of the files failed.
     pub fn is_failing(&self) -> bool {
         !self.failing.is_empty()
     }
+
+    /// Whether the last write to the copy of the state directory failed.
+    pub fn is_copy_failing(&self) -> bool {
+        self.copy_failing
+    }
+
+    /// A former run has told of it.
+    pub fn remember_failing_copy(&mut self, failing: bool) {
+        self.copy_failing = failing && self.ledger.has_copier();
+    }
 }
 
-/// The event of a state directory that cannot be written; it is about no job.
-fn state_dir_fails<'a>(time: OffsetDateTime, message: &'a str, error: &io::Error) -> Event<'a> {
+/// The event of a folder of ours; it is about no job.
+fn cannot_be_written<'a>(time: OffsetDateTime, message: &'a str, error: &io::Error) -> Event<'a> {
     Event::new(time, EventKind::JobBlocked, Severity::Error, message).error(EventError {
         class: "local",
         hint: Some(cure_of_folder(error)),
         ..EventError::default()
     })
+}
+
+fn works_again(message: &str) -> Event<'_> {
+    Event::new(
+        clock::wall(),
+        EventKind::JobUnblocked,
+        Severity::Info,
+        message,
+    )
 }

@@ -289,6 +289,10 @@ impl Ledger {
         self.copier.as_mut().map_or(Ok(()), StateCopier::update)
     }
 
+    pub fn has_copier(&self) -> bool {
+        self.copier.is_some()
+    }
+
     /// When the copy is to be brought up to date next.
     pub fn copy_due(&self) -> Option<Instant> {
         self.copier.as_ref()?.due()
