@@ -18,6 +18,9 @@ use super::{
     Env, JobRunner, KEYS_COMPARED, Pass, Step, counted_key, progress_of, windows_closed_for,
 };
 
+const NO_KEY: &str = "rename the file, or change `prefix` or `change_filename`";
+const SAME_KEY: &str = "let `change_filename` tell the files apart";
+
 /// A file on its way.
 pub(super) struct Work<'a> {
     pub candidate: &'a Candidate,
@@ -121,7 +124,7 @@ impl JobRunner {
             Ok(key) => key,
             Err(error) => {
                 let message = format!("`{}` is not sent: {error}", escape_bytes(&work.path));
-                self.skip(pass, work, None, &message, env);
+                self.skip(pass, work, None, &message, NO_KEY, env);
                 return None;
             }
         };
@@ -139,7 +142,7 @@ impl JobRunner {
                 escape_bytes(&work.path),
                 key.as_str(),
             );
-            self.skip(pass, work, Some(&key), &message, env);
+            self.skip(pass, work, Some(&key), &message, SAME_KEY, env);
             return None;
         }
         if pass.keys.len() < KEYS_COMPARED {
@@ -284,10 +287,13 @@ impl JobRunner {
         work: &Work<'_>,
         key: Option<&ObjectKey>,
         message: &str,
+        hint: &'static str,
         env: &mut Env<'_>,
     ) {
         pass.tally.local += 1;
-        self.refuse(work.fingerprint);
+        self.refuse(work.fingerprint, Some(hint));
+        // The message has the cure in it.
+        self.is_stuck(work.fingerprint, &work.path, message, None, env);
         let mut event = self
             .event(EventKind::FileSkipped, Severity::Warning, message)
             .source_path(&work.path);

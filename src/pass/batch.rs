@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::stuck::refused_before;
 use super::{Env, JobRunner, Pass};
 use crate::clock;
 use crate::config::model::IfExists;
@@ -34,6 +35,7 @@ impl JobRunner {
             );
             env.records.event(&event);
         }
+        self.show_stuck(env);
         for (relative, error) in &found.problems {
             self.place_unreadable(pass, relative, error, env);
         }
@@ -58,6 +60,7 @@ impl JobRunner {
         let walk = self.walks;
         let destination = self.destination();
         let (settling, refused, job) = (&mut self.settling, &self.refused, &self.job);
+        let stuck = &mut self.stuck;
         let records = &mut *env.records;
         let keeps = job.after_upload == crate::config::model::AfterUpload::Keep;
         let skips = job.object.if_exists == IfExists::Skip;
@@ -70,7 +73,11 @@ impl JobRunner {
             full.extend_from_slice(&path);
             full.extend_from_slice(found.relative);
             let fingerprint = fingerprint(&job.name, &destination, &full, found.identity);
-            if refused.contains(&fingerprint) || pass.set_aside.contains(&fingerprint) {
+            if let Some(hint) = refused.get(&fingerprint) {
+                stuck.meet(fingerprint, || refused_before(&full, *hint));
+                return Verdict::Refused;
+            }
+            if pass.set_aside.contains(&fingerprint) {
                 return Verdict::Refused;
             }
             if records.ledger().is_done(&fingerprint, today, walk) {
@@ -177,16 +184,18 @@ impl JobRunner {
         pass.tally.local += 1;
         let path = self.path_bytes(relative);
         let place = fingerprint(&self.job.name, "", &path, Identity::default());
+        let message = format!("cannot read `{}`: {error}", self.path_shown(relative));
+        let hint = Some("let s3ferry's user read it");
+        self.is_stuck(place, &path, &message, hint, env);
         if !self.tell_local(place) {
             return;
         }
-        let message = format!("cannot read `{}`: {error}", self.path_shown(relative));
         let event = self
             .event(EventKind::FileSkipped, Severity::Warning, &message)
             .source_path(&path)
             .error(EventError {
                 class: "local",
-                hint: Some("let s3ferry's user read it"),
+                hint,
                 ..EventError::default()
             });
         env.records.event(&event);

@@ -57,7 +57,9 @@ impl JobRunner {
                 Class::ThisFile => {
                     self.attempts.remove(&fingerprint);
                     pass.tally.local += 1;
-                    self.refuse(fingerprint);
+                    self.refuse(fingerprint, failure.hint);
+                    let message = not_uploaded(&path, &failure);
+                    self.is_stuck(fingerprint, &path, &message, failure.hint, env);
                     self.tell_failed(&path, key, &failure, Severity::Error, env);
                 }
                 Class::Blocked | Class::Credentials => {
@@ -222,16 +224,18 @@ impl JobRunner {
         pass.tally.local += 1;
         pass.set_aside.insert(fingerprint);
         self.attempts.remove(&fingerprint);
+        let message = format!("cannot read `{}`: {error}", escape_bytes(path));
+        let hint = Some("let s3ferry's user read the file, and check the disk");
+        self.is_stuck(fingerprint, path, &message, hint, env);
         if !self.tell_local(fingerprint) {
             return;
         }
-        let message = format!("cannot read `{}`: {error}", escape_bytes(path));
         let event = self
             .event(EventKind::UploadFailed, Severity::Error, &message)
             .source_path(path)
             .error(EventError {
                 class: "local",
-                hint: Some("let s3ferry's user read the file, and check the disk"),
+                hint,
                 ..EventError::default()
             });
         env.records.event(&event);
@@ -245,7 +249,7 @@ impl JobRunner {
         severity: Severity,
         env: &mut Env<'_>,
     ) {
-        let message = format!("`{}` was not uploaded: {failure}", escape_bytes(path));
+        let message = not_uploaded(path, failure);
         let event = self
             .event(EventKind::UploadFailed, severity, &message)
             .source_path(path)
@@ -253,6 +257,10 @@ impl JobRunner {
             .error(error_of(failure));
         env.records.event(&event);
     }
+}
+
+fn not_uploaded(path: &[u8], failure: &Failure) -> String {
+    format!("`{}` was not uploaded: {failure}", escape_bytes(path))
 }
 
 fn error_of(failure: &Failure) -> EventError<'_> {

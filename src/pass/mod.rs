@@ -9,6 +9,7 @@ mod failure;
 mod room;
 mod settle;
 mod state;
+mod stuck;
 mod tally;
 mod trouble;
 
@@ -37,6 +38,7 @@ use crate::upload::Limiter;
 use attempt::Attempts;
 pub use room::windows_closed_for;
 use state::Pass;
+use stuck::Stuck;
 pub use tally::Tally;
 use tally::files;
 use trouble::Trouble;
@@ -80,8 +82,10 @@ pub struct JobRunner {
     enabled: bool,
     excluded: Vec<(u64, u64)>,
     settling: Settling,
-    /// Versions of files that can never be sent as they are, and of which that has been said.
-    refused: HashSet<Fingerprint>,
+    /// Versions of files that can never be sent as they are, and of which that has been said; with
+    /// what to do about it.
+    refused: HashMap<Fingerprint, Option<&'static str>>,
+    stuck: Stuck,
     /// Files and folders that could not be read, and of which that has been said.
     told_local: HashSet<Fingerprint>,
     /// Files that go to the back of the queue.
@@ -95,9 +99,8 @@ pub struct JobRunner {
     next_due: Instant,
     /// `next_due` is when a window opens.
     waits_for_window: bool,
-    /// When files were last looked for that can go, and whether it has been told that too few can.
+    /// When files were last looked for that can go.
     made_room_at: Option<Instant>,
-    told_full: bool,
     pass: Option<Pass>,
 }
 
@@ -125,7 +128,8 @@ impl JobRunner {
             enabled: job.enabled,
             excluded: folder_id(state_dir).into_iter().collect(),
             settling: Settling::default(),
-            refused: HashSet::new(),
+            refused: HashMap::new(),
+            stuck: Stuck::default(),
             told_local: HashSet::new(),
             deferred: HashSet::new(),
             attempts: HashMap::new(),
@@ -135,7 +139,6 @@ impl JobRunner {
             next_due: now,
             waits_for_window: false,
             made_room_at: None,
-            told_full: false,
             pass: None,
             job,
         })
@@ -249,6 +252,7 @@ impl JobRunner {
             status.last_pass = Some(timestamp(clock::wall()));
         });
         self.make_room(env);
+        self.stuck.begin();
         let mut pass = Pass::new(now);
         if !self.fill_queue(&mut pass, env) {
             return self.finish(pass, env);
@@ -293,6 +297,7 @@ impl JobRunner {
             env.records.event(&event);
         }
         self.attempts.clear();
+        self.stuck.end();
         if tally.left == 0 {
             self.deferred.clear();
         }
@@ -350,13 +355,6 @@ impl JobRunner {
 
     fn destination(&self) -> String {
         destination_of(&self.job)
-    }
-
-    fn refuse(&mut self, fingerprint: Fingerprint) {
-        if self.refused.len() >= REFUSALS_REMEMBERED {
-            self.refused.clear();
-        }
-        self.refused.insert(fingerprint);
     }
 
     /// Whether a local cause is news.

@@ -18,6 +18,7 @@ use crate::record::{EventError, EventKind, Severity};
 use crate::source::file::SourceFile;
 use crate::source::scan::{Candidate, Found, Verdict, scan};
 use crate::source::space::missing;
+use crate::status::MAKE_ROOM;
 use crate::text::human_size;
 use crate::windows::closed_for;
 
@@ -64,8 +65,8 @@ impl JobRunner {
         };
         let needed = match missing(&self.job.source_path, keep_free) {
             Ok(0) => {
-                self.told_full = false;
-                return;
+                self.trouble.lack_room(false);
+                return self.show_room(0, env);
             }
             Ok(needed) => needed,
             Err(error) => return log::debug!("[{}] no room is made: {error}", self.job.name),
@@ -161,6 +162,11 @@ impl JobRunner {
         Ok(Some(self.fingerprint_of(candidate)))
     }
 
+    fn show_room(&self, lacking: u64, env: &mut Env<'_>) {
+        env.status
+            .job(&self.job.name, |status| status.room_lacking = lacking);
+    }
+
     fn tell_of_room(
         &mut self,
         keep_free: FreeSpace,
@@ -169,8 +175,9 @@ impl JobRunner {
         env: &mut Env<'_>,
     ) {
         let lacks = missing(&self.job.source_path, keep_free).unwrap_or(0);
-        let is_news = removed.files > 0 || !self.told_full;
-        self.told_full = lacks > 0;
+        let was_told = self.trouble.lack_room(lacks > 0);
+        let is_news = removed.files > 0 || !was_told;
+        self.show_room(lacks, env);
         if !is_news {
             return;
         }
@@ -189,6 +196,13 @@ impl JobRunner {
             Severity::Info
         };
         let mut event = self.event(EventKind::FilesPruned, severity, &message);
+        if lacks > 0 {
+            event = event.error(EventError {
+                class: "local",
+                hint: Some(MAKE_ROOM),
+                ..EventError::default()
+            });
+        }
         let problem;
         if let Err(error) = &result {
             problem = format!("{message}: {error}");

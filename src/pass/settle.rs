@@ -12,6 +12,9 @@ use crate::upload::Uploaded;
 use super::attempt::Work;
 use super::{Env, JobRunner, Pass, counted_key};
 
+const WRITE_BOTH: Option<&str> =
+    Some("let s3ferry's user write the source folder and the `move_to` folder");
+
 impl JobRunner {
     pub(super) fn uploaded(
         &mut self,
@@ -191,7 +194,9 @@ impl JobRunner {
                 env.records.removed_at_last(work.fingerprint);
             }
             Err(error) => {
-                log::debug!("`{path}` still cannot be deleted or moved: {error}");
+                let message = format!("`{path}` still cannot be deleted or moved: {error}");
+                log::debug!("{message}");
+                self.is_stuck(work.fingerprint, &work.path, &message, WRITE_BOTH, env);
                 pass.tally.local += 1;
                 pass.old_troubles += 1;
                 pass.set_aside.insert(work.fingerprint);
@@ -199,17 +204,18 @@ impl JobRunner {
         }
     }
 
-    fn not_removed(&self, work: &Work<'_>, error: &std::io::Error, env: &mut Env<'_>) {
+    fn not_removed(&mut self, work: &Work<'_>, error: &std::io::Error, env: &mut Env<'_>) {
         let message = format!(
             "`{}` is uploaded but cannot be deleted or moved: {error}",
             escape_bytes(&work.path)
         );
+        self.is_stuck(work.fingerprint, &work.path, &message, WRITE_BOTH, env);
         let event = self
             .event(EventKind::FileSkipped, Severity::Warning, &message)
             .source_path(&work.path)
             .error(EventError {
                 class: "local",
-                hint: Some("let s3ferry's user write the source folder and the `move_to` folder"),
+                hint: WRITE_BOTH,
                 ..EventError::default()
             });
         env.records.event(&event);

@@ -88,6 +88,11 @@ impl Trouble {
         std::mem::take(&mut self.told.folder)
     }
 
+    /// Whether `prune` has found too few files. Returns what was told of that before.
+    pub fn lack_room(&mut self, lacks: bool) -> bool {
+        std::mem::replace(&mut self.told.room, lacks)
+    }
+
     pub fn is_blocked(&self) -> bool {
         self.told.refused || self.told.folder
     }

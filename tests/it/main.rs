@@ -36,6 +36,7 @@ mod retries;
 mod room;
 mod stages;
 mod stalls;
+mod standing;
 mod state_dir;
 mod supervisor;
 mod support;
