@@ -37,11 +37,12 @@ pub struct Status {
     pub server_time: Option<String>,
     /// The state directory could not be written the last time; this file may be old then.
     pub state_dir_failing: bool,
-    /// The same of its copy.
-    #[serde(default)]
+    /// The same of its copy. As all that follows and is seldom, it is written only where it is so, to
+    /// spare the flash.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub state_copy_failing: bool,
     /// `processing.json` is damaged, so every job is paused.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub processing_damaged: bool,
     /// The configuration on the disk, as long as the one before it is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,16 +73,16 @@ pub struct JobStatus {
     pub backlog_bytes: u64,
     pub last_error: Option<LastError>,
     /// Files that no pass can send, or see to, as they are: as the last pass found them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub stuck: u64,
     /// The first of them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub stuck_files: Vec<StuckFile>,
     /// Bytes that `prune` could not make free.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub room_lacking: u64,
     /// What has been told of as broken and not yet as mended, so that the next start knows.
-    #[serde(default, skip_serializing_if = "Told::is_nothing")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub told: Told,
 }
 
@@ -95,14 +96,8 @@ pub struct Told {
     /// `job_blocked`, by the source folder.
     pub folder: bool,
     /// `files_pruned`, which were too few.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub room: bool,
-}
-
-impl Told {
-    fn is_nothing(&self) -> bool {
-        *self == Told::default()
-    }
 }
 
 /// The file under way.
@@ -284,6 +279,10 @@ impl JobStatus {
         }
         line
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Where the status of a state directory is.

@@ -130,7 +130,7 @@ impl Agent {
         let Some(damage) = states.damage().filter(|_| !told) else {
             return;
         };
-        let message = format!("{ALL_PAUSED}: {damage}");
+        let message = format!("{ALL_PAUSED} ({damage})");
         let (kind, severity) = (EventKind::ProcessingPaused, Severity::Error);
         let event = Event::new(clock::wall(), kind, severity, &*message).error(EventError {
             class: "local",

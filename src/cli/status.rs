@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::io;
 
 use rustix::process::Pid;
+use serde_json::{Value, json};
 
 use super::arguments::{Form, Invocation};
 use super::view::View;
@@ -33,7 +34,7 @@ pub fn run(invocation: &Invocation) -> u8 {
     let running = holder.map(|pid| pid.as_raw_nonzero().get());
     let status = current(&view, &states, running);
     let shown = match invocation.form {
-        Form::Json => print(&json(&status, running)),
+        Form::Json => print(&as_json(&status, running)),
         _ => print(&text(&view, &status, running)),
     };
     match shown {
@@ -87,9 +88,19 @@ fn current(view: &View, states: &ProcessingStates, running: Option<i32>) -> Stat
     status
 }
 
-fn json(status: &Status, running: Option<i32>) -> String {
+fn as_json(status: &Status, running: Option<i32>) -> String {
     let mut value = serde_json::to_value(status).unwrap_or_default();
     if let Some(object) = value.as_object_mut() {
+        // What the file leaves out where there is nothing to tell is still a field for a program.
+        for seldom in ["state_copy_failing", "processing_damaged"] {
+            object.entry(seldom).or_insert(false.into());
+        }
+        let jobs = object.get_mut("jobs").and_then(Value::as_array_mut);
+        for job in jobs.into_iter().flatten().filter_map(Value::as_object_mut) {
+            job.entry("stuck").or_insert(0.into());
+            job.entry("stuck_files").or_insert(json!([]));
+            job.entry("room_lacking").or_insert(0.into());
+        }
         object.insert("running".to_owned(), running.is_some().into());
         object.insert("pid".to_owned(), running.into());
     }
