@@ -73,11 +73,13 @@ impl Agent {
     }
 
     fn read_new_config(&self) -> Result<(Config, Vec<JobRunner>), String> {
-        let config = config::load(&self.config.path, &|name| std::env::var(name).ok())
-            .map_err(|error: ConfigError| error.to_string().trim_end().replace('\n', "; "))?;
+        let told = |error: ConfigError| error.to_string().trim_end().replace('\n', "; ");
+        let config =
+            config::load(&self.config.path, &|name| std::env::var(name).ok()).map_err(told)?;
         if config.state_dir != self.config.state_dir {
             return Err("`state_dir` is another one, which takes a restart".to_owned());
         }
+        config::refuse_certificates(&config, |_| true).map_err(told)?;
         let runners =
             runners_for(&config, &[], &self.signals).map_err(|error| error.to_string())?;
         Ok((config, runners))

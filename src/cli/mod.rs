@@ -19,7 +19,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::agent::StartError;
-use crate::config::{self, Config, ConfigError, Problem};
+use crate::config::{self, Config, ConfigError, Job, Problem};
 use crate::credentials::missing_at_start;
 use crate::s3::{Class, Failure};
 
@@ -107,7 +107,14 @@ fn load_usable_config(invocation: &Invocation) -> Result<Config, u8> {
 
 /// As [`load_usable_config`], for commands that sign requests.
 fn load_signing_config(invocation: &Invocation) -> Result<Config, u8> {
-    usable(load_config(invocation)?, problems_of_credentials)
+    usable(load_config(invocation)?, |config| {
+        let mut problems = problems_of_credentials(config);
+        let named = |job: &Job| invocation.jobs.is_empty() || invocation.jobs.contains(&job.name);
+        if let Err(error) = config::refuse_certificates(config, named) {
+            problems.extend(error.problems);
+        }
+        problems
+    })
 }
 
 fn usable(mut config: Config, more: impl Fn(&Config) -> Vec<Problem>) -> Result<Config, u8> {

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use super::fields::{Field, Reported};
 use super::folders::would_be_sent_again;
-use super::model::{AfterUpload, Job, JobPlaces, ObjectOptions, Order, TlsOptions, Window};
+use super::model::{
+    AfterUpload, Job, JobPlaces, ObjectOptions, Order, TlsOptions, TlsPlaces, Window,
+};
 use super::names;
 use super::secrets::Kind;
 use super::section::Section;
-use super::wording::{any_of, quoted, unknown_word};
+use super::wording::{any_of, nearest, quoted, unknown_word};
 use super::{credentials, destination, object, proxy, space, transfer};
 use crate::naming::Template;
 use crate::source::filter::Filter;
@@ -132,6 +134,12 @@ pub(super) fn places(section: &Section<'_>) -> JobPlaces {
     JobPlaces {
         source_path: section.place_of("source_path"),
         after_upload: section.place_of("after_upload"),
+        tls: TlsPlaces {
+            ca_file: section.place_at(&["tls_options", "ca_file"]),
+            client_certificate: section.place_at(&["tls_options", "client_certificate"]),
+            client_key: section.place_at(&["tls_options", "client_key"]),
+        },
+        retain_until: section.place_at(&["object", "object_lock", "retain_until"]),
     }
 }
 
@@ -242,7 +250,7 @@ fn after_upload(
     match field.as_text() {
         Some("keep") => return Ok(AfterUpload::Keep),
         Some("delete") => return Ok(AfterUpload::Delete),
-        Some(other) => return Err(field.problem(unknown_word(other, &["keep", "delete"]))),
+        Some(other) => return Err(field.problem(unknown_after_upload(other))),
         None if field.is_object() => {}
         None => {
             let words = any_of(&["keep", "delete", "{\"move_to\": \"/path\"}"]);
@@ -260,6 +268,23 @@ fn after_upload(
         return Err(field.problem(cause));
     }
     Ok(AfterUpload::MoveTo(folder))
+}
+
+/// Whoever writes `move`, or the folder itself, is led to the object that moves.
+fn unknown_after_upload(text: &str) -> String {
+    const WORDS: [&str; 2] = ["keep", "delete"];
+    if nearest(text, &WORDS).is_some() {
+        return unknown_word(text, &WORDS);
+    }
+    let shown = quoted(text);
+    if text.starts_with('/') {
+        format!("{shown} is a path; write `{{\"move_to\": \"/path\"}}` to move sent files there")
+    } else if matches!(text, "move" | "move_to" | "moved") {
+        format!("{shown} needs a folder; write `{{\"move_to\": \"/path\"}}`")
+    } else {
+        let forms = any_of(&["keep", "delete", "{\"move_to\": \"/path\"}"]);
+        format!("{shown} is not known here; use {forms}")
+    }
 }
 
 /// `tls` is `None` where the destination itself is wrong.

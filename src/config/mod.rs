@@ -5,9 +5,10 @@
 //! no key is ever ignored. The way is: text → a tree that knows its places
 //! (`json`) → checked values ([`model`]). Reading takes no decision about the
 //! machine that it runs on, but for the secrets and ids that stand elsewhere;
-//! [`validate_folders`] looks at the disk.
+//! [`validate_folders`] and [`validate_certificates`] look at the disk.
 
 mod aws;
+mod certificates;
 mod credentials;
 mod customer_key;
 mod destination;
@@ -31,8 +32,9 @@ mod space;
 mod transfer;
 pub mod units;
 pub(crate) mod url;
-mod wording;
+pub(crate) mod wording;
 
+pub use certificates::{CertificateProblem, refuse_certificates, validate_certificates};
 pub use folders::{FolderProblem, validate_folders};
 pub use model::*;
 pub use problem::{ConfigError, Problem};
@@ -46,6 +48,9 @@ use fields::{Field, Reading};
 use files::Links;
 use problem::Lines;
 use wording::quoted_path;
+
+use crate::clock;
+use crate::transport::time_floor;
 
 /// A larger file is no configuration.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -75,6 +80,8 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
     }
     let shared = jobs_with_common_keys(&config);
     config.warnings.extend(shared);
+    let over = object_lock::past_dates(&config, clock::wall().max(time_floor()));
+    config.warnings.extend(over);
     Ok(config)
 }
 

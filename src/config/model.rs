@@ -70,6 +70,25 @@ pub struct JobPlaces {
     pub source_path: Place,
     /// Of `after_upload`.
     pub after_upload: Place,
+    pub tls: TlsPlaces,
+    /// Of `object.object_lock.retain_until`.
+    pub retain_until: Place,
+}
+
+/// The places of the files in `tls_options`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsPlaces {
+    pub ca_file: Place,
+    pub client_certificate: Place,
+    pub client_key: Place,
+}
+
+impl Config {
+    /// The places of a job of this configuration.
+    pub fn places_of(&self, job: &Job) -> &JobPlaces {
+        let index = self.jobs.iter().position(|known| known.name == job.name);
+        &self.places.jobs[index.unwrap_or_default()]
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -244,6 +263,14 @@ impl ObjectLock {
     /// Whether S3 demands a checksum or a `Content-MD5` with every body.
     pub fn is_set(&self) -> bool {
         self.retention.is_some() || self.legal_hold
+    }
+
+    /// Where the configuration names a date.
+    pub fn retained_until(&self) -> Option<OffsetDateTime> {
+        match self.retention?.until {
+            RetainUntil::Date(date) => Some(date),
+            RetainUntil::For(_) => None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Whose rules hold for a bucket's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Store {
+pub(crate) enum Store {
     Aws,
     /// Other stores also allow upper case and `_`.
     Other,
@@ -51,6 +51,30 @@ pub(super) fn check_region(region: &str, store: Store) -> Result<(), &'static st
         return Err("is not a region of AWS; write it like `eu-west-2`");
     }
     Ok(())
+}
+
+pub(crate) const ROLE_FORM: &str = "write it like `arn:aws:iam::123456789012:role/s3ferry`";
+
+/// `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME`. Other stores have ARNs of their own make.
+pub(crate) fn is_role_arn(text: &str, store: Store) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    if store == Store::Other {
+        return parts.len() > 1 && parts[0] == "arn" && text.bytes().all(|b| b.is_ascii_graphic());
+    }
+    let ["arn", partition, "iam", "", account, resource] = parts[..] else {
+        return false;
+    };
+    let in_partition = partition == "aws" || partition.starts_with("aws-");
+    let in_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let name = resource
+        .strip_prefix("role/")
+        .and_then(|path| path.rsplit('/').next());
+    let named = name.is_some_and(|name| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+        (1..=64).contains(&name.len()) && name.bytes().all(allowed)
+    });
+    let visible = resource.bytes().all(|byte| byte.is_ascii_graphic());
+    in_partition && in_account && named && visible
 }
 
 /// `eu-west-2`, `us-gov-east-1`: words, then a number.
@@ -181,6 +205,35 @@ mod tests {
         ];
         for (name, store, wrong) in cases {
             check(name, check_bucket(name, store), wrong);
+        }
+    }
+
+    #[test]
+    fn roles_of_aws_have_a_partition_an_account_and_a_name() {
+        let cases = [
+            ("arn:aws:iam::123456789012:role/s3ferry", true, true),
+            (
+                "arn:aws-us-gov:iam::123456789012:role/a/b+=,.@-_c",
+                true,
+                true,
+            ),
+            ("arn:minio:iam:::role/site", false, true),
+            ("arn:xxx:xxx:xxx:xxxx", false, true),
+            ("s3ferry", false, false),
+            ("arn", false, false),
+            ("arn:aws:iam::123456789012:user/s3ferry", false, true),
+            ("arn:aws:iam::123456789012:role/", false, true),
+            ("arn:aws:iam::123456789012:role/a b", false, false),
+            ("arn:aws:iam::12345678901:role/a", false, true),
+            ("arn:aws:iam:eu-west-2:123456789012:role/a", false, true),
+            ("arn:aws:sts::123456789012:assumed-role/a/b", false, true),
+        ];
+        for (text, aws, other) in cases {
+            let found = (
+                is_role_arn(text, Store::Aws),
+                is_role_arn(text, Store::Other),
+            );
+            assert_eq!(found, (aws, other), "{text}");
         }
     }
 

@@ -7,9 +7,10 @@ use time::macros::format_description;
 use time::{Date, OffsetDateTime, UtcOffset};
 
 use super::fields::{Field, Reported};
-use super::model::{ObjectLock, RetainUntil, Retention, RetentionMode};
+use super::model::{Config, Job, ObjectLock, RetainUntil, Retention, RetentionMode};
 use super::section::Section;
 use super::wording::quoted;
+use crate::record::timestamp;
 
 pub(super) const OBJECT_LOCK_KEYS: &[&str] = &["mode", "retain_until", "retain_for", "legal_hold"];
 
@@ -77,4 +78,23 @@ fn date(field: &Field<'_>) -> Result<OffsetDateTime, Reported> {
                 quoted(text)
             ))
         })
+}
+
+/// What S3 will refuse with every file, if it is `now`. No mistake: the file was right once, and the
+/// clock that says otherwise may be wrong.
+pub(super) fn past_dates(config: &Config, now: OffsetDateTime) -> Vec<String> {
+    let over = |job: &&Job| {
+        let date = job.object.object_lock.retained_until();
+        date.is_some_and(|date| date <= now)
+    };
+    let warning = |job: &Job| {
+        let place = &config.places_of(job).retain_until;
+        let date = job.object.object_lock.retained_until().map(timestamp);
+        let message = format!(
+            "{} is over by this machine's clock, so S3 will refuse the job's files; give a date that is to come, or `retain_for` in its stead",
+            quoted(&date.unwrap_or_default())
+        );
+        place.problem(&config.path, message).to_string()
+    };
+    config.jobs.iter().filter(over).map(warning).collect()
 }

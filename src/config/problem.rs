@@ -1,8 +1,9 @@
 //! Problems and the places they stand at.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::model::Place;
 use super::wording::printable;
 
 /// Everything that is wrong with a configuration, in the file's order.
@@ -24,6 +25,19 @@ pub struct Problem {
     pub field: String,
     /// The wrong value in backticks, the cause and the cure.
     pub message: String,
+}
+
+impl Place {
+    /// A problem of the value that stands here, in the file at `path`.
+    pub fn problem(&self, path: &Path, message: String) -> Problem {
+        Problem {
+            path: path.to_path_buf(),
+            line: self.line,
+            column: self.column,
+            field: self.field.clone(),
+            message,
+        }
+    }
 }
 
 impl fmt::Display for Problem {

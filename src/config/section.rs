@@ -109,6 +109,27 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The same for a key of an object in this one, or in one of that; without a report about them.
+    pub fn place_at(&self, path: &[&str]) -> Place {
+        let mut offset = self.offset;
+        let mut members = self.members;
+        for key in path {
+            let Some(member) = members.iter().find(|member| member.key == *key) else {
+                break;
+            };
+            members = match &member.node.value {
+                Value::Null => break,
+                Value::Object(inner) => inner,
+                _ => &[],
+            };
+            offset = member.node.offset;
+        }
+        let field = path
+            .iter()
+            .fold(self.path.clone(), |parent, key| member_field(&parent, key));
+        self.reading.place(offset, &field)
+    }
+
     fn report_duplicates(&self) {
         for member in self.members {
             let Some(first) = self.index.get(member.key.as_str()) else {

@@ -74,6 +74,14 @@ fn free_space(field: &Field<'_>) -> Result<FreeSpace, Reported> {
         .as_text()
         .and_then(|text| text.trim().strip_suffix('%'))
     else {
+        // Digits alone may be meant as a share or as a size.
+        let plain = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if let Some(number) = field.as_text().map(str::trim).filter(plain) {
+            return Err(field.problem(format!(
+                "{} has no unit; write for example `5%` for a share of the disk, or `500MiB` for a size",
+                quoted(number)
+            )));
+        }
         return field
             .size(1..=u64::MAX, "a size of 1 or more, or a share like `10%`")
             .map(FreeSpace::Bytes);

@@ -23,6 +23,7 @@ fn environment(name: &str) -> Option<String> {
         "BUCKET" => Some("mybucket".to_string()),
         "SECRET" => Some("hunter2".to_string()),
         "TWO_LINES" => Some("one\ntwo".to_string()),
+        "ROLE" => Some("arn:aws:iam::123456789012:role/r".to_string()),
         "EMPTY" => Some(String::new()),
         _ => None,
     }

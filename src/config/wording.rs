@@ -9,7 +9,7 @@ const SHOWN_CHARACTERS: usize = 80;
 const COMPARED_CHARACTERS: usize = 64;
 
 /// A value in backticks, on one line whatever it holds, cut when it is long.
-pub(super) fn quoted(value: &str) -> String {
+pub(crate) fn quoted(value: &str) -> String {
     format!("`{}`", printable(value))
 }
 

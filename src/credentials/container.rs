@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{Method, Uri};
 
 use super::answer::{METADATA, keys, object};
-use super::http::{Http, with_retries};
+use super::http::{Http, Service, with_retries};
 use super::{Context, CredentialError, Env, Fetched, variable};
 use crate::config::files::{self, Links};
 
@@ -38,9 +38,35 @@ const URI_HINT: &str = "correct AWS_CONTAINER_CREDENTIALS_FULL_URI: https, or ht
 const TOKEN_HINT: &str = "correct the token or its file, as the container's platform gives it";
 const ROLE_HINT: &str = "give the container's task or service account a role";
 
+const SERVICE: Service = Service {
+    name: NAME,
+    cures: &[
+        (
+            "HostNotFound",
+            "check AWS_CONTAINER_CREDENTIALS_FULL_URI for a typing error, and the DNS server",
+        ),
+        (
+            "ConnectionRefused",
+            "check AWS_CONTAINER_CREDENTIALS_FULL_URI: nothing listens there",
+        ),
+        (
+            "CertificateName",
+            "correct AWS_CONTAINER_CREDENTIALS_FULL_URI to a name that stands in the endpoint's certificate",
+        ),
+        (
+            "CertificateUnknownIssuer",
+            "give the container's endpoint a certificate of a public CA: no other is trusted there",
+        ),
+        (
+            "NoTls",
+            "correct AWS_CONTAINER_CREDENTIALS_FULL_URI: what answers there speaks no TLS",
+        ),
+    ],
+};
+
 pub(super) fn fetch(context: &Context<'_>) -> Result<Fetched, CredentialError> {
     let url = url(context.env)?;
-    let http = Http::direct(context, NAME, TIMEOUT)?;
+    let http = Http::direct(context, SERVICE, TIMEOUT)?;
     with_retries(context, NAME, TRIES, || ask(context.env, &http, &url))
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use super::http::Service;
 use crate::s3::from_transport;
 use crate::transport::Stopped;
 
@@ -61,11 +62,12 @@ impl CredentialError {
     }
 
     /// `place` is the host that was asked.
-    pub(super) fn transport(provider: &str, place: &str, error: io::Error) -> Self {
+    pub(super) fn transport(service: Service, place: &str, error: io::Error) -> Self {
         let failure = from_transport("credentials", &error);
         let reason = format!("{place}: {}", failure.message);
-        let hint = failure.hint.unwrap_or(LATER);
-        Self::new(ErrorKind::Transport(error), provider, reason, hint)
+        let code = failure.code.as_deref().unwrap_or_default();
+        let hint = service.cure(code).or(failure.hint).unwrap_or(LATER);
+        Self::new(ErrorKind::Transport(error), service.name, reason, hint)
     }
 
     pub(super) fn stopped(provider: &str) -> Self {

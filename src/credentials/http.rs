@@ -13,17 +13,33 @@ use super::{Context, CredentialError};
 use crate::clock;
 use crate::config::model::{ProxyChoice, TlsOptions};
 use crate::s3::skew::{self, DateSeen};
-use crate::transport::Transport;
+use crate::transport::{Flaw, TlsError, TlsFile, Transport, TransportError};
 
 /// The first pause between two tries; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(100);
 
-const TLS_HINT: &str = "correct the file of the certificate or the key";
+const VARIABLE_HINT: &str = "correct the variable, or set `proxy`";
+
+/// Who is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Service {
+    pub name: &'static str,
+    /// What helps where it is not reached, by the failure's name: its address and its certificates
+    /// stand under other keys than the store's. Where nothing stands here, the store's cure is right.
+    pub cures: &'static [(&'static str, &'static str)],
+}
+
+impl Service {
+    pub fn cure(&self, code: &str) -> Option<&'static str> {
+        let found = self.cures.iter().find(|(name, _)| *name == code);
+        found.map(|(_, cure)| *cure)
+    }
+}
 
 /// An agent for one provider.
 pub(super) struct Http {
     transport: Transport,
-    provider: &'static str,
+    service: Service,
     /// Of a request, from the look-up of its host to the last byte of the answer.
     timeout: Duration,
 }
@@ -40,18 +56,19 @@ impl Http {
     /// For services of the machine itself, which no proxy may see.
     pub fn direct(
         context: &Context<'_>,
-        provider: &'static str,
+        service: Service,
         timeout: Duration,
     ) -> Result<Http, CredentialError> {
         let proxy = &ProxyChoice::Bypass;
-        Self::new(context, provider, proxy, &TlsOptions::default(), timeout)
+        Self::new(context, service, proxy, &TlsOptions::default(), timeout)
+            .map_err(|error| misused(service, &error, false))
     }
 
     /// For services on the network, over the job's way to it: its proxy, and its roots unless
     /// `ca_file` names others. `certificate`, with its key, is shown to them.
     pub fn over_network(
         context: &Context<'_>,
-        provider: &'static str,
+        service: Service,
         ca_file: Option<&Path>,
         certificate: Option<(&Path, &Path)>,
         timeout: Duration,
@@ -62,22 +79,21 @@ impl Http {
         }
         tls.client_certificate = certificate.map(|(certificate, _)| certificate.to_owned());
         tls.client_key = certificate.map(|(_, key)| key.to_owned());
-        Self::new(context, provider, &context.network.proxy, &tls, timeout)
+        Self::new(context, service, &context.network.proxy, &tls, timeout)
+            .map_err(|error| misused(service, &error, ca_file.is_some()))
     }
 
     fn new(
         context: &Context<'_>,
-        provider: &'static str,
+        service: Service,
         proxy: &ProxyChoice,
         tls: &TlsOptions,
         timeout: Duration,
-    ) -> Result<Http, CredentialError> {
+    ) -> Result<Http, TransportError> {
         let signals = std::sync::Arc::clone(&context.network.signals);
-        let transport = Transport::new(proxy, tls, 0, signals)
-            .map_err(|error| CredentialError::misconfigured(provider, error, TLS_HINT))?;
         Ok(Http {
-            transport,
-            provider,
+            transport: Transport::new(proxy, tls, 0, signals)?,
+            service,
             timeout,
         })
     }
@@ -120,7 +136,7 @@ impl Http {
         log::debug!(
             target: "s3ferry::credentials",
             "{} {method} {} -> HTTP {status}",
-            self.provider,
+            self.service.name,
             host_of(url),
         );
         Ok(Answer { status, body, seen })
@@ -136,11 +152,15 @@ impl Http {
 
     fn malformed(&self, what: &str) -> CredentialError {
         let reason = format!("{what} of the request holds a character that does not belong there");
-        CredentialError::misconfigured(self.provider, reason, "correct what the request is made of")
+        CredentialError::misconfigured(
+            self.service.name,
+            reason,
+            "correct what the request is made of",
+        )
     }
 
     fn failed(&self, url: &str, error: ureq::Error) -> CredentialError {
-        CredentialError::transport(self.provider, host_of(url), error.into_io())
+        CredentialError::transport(self.service, host_of(url), error.into_io())
     }
 
     /// What an answer means that brings no keys.
@@ -154,8 +174,45 @@ impl Http {
         let said = crate::s3::failure::one_line(said);
         let reason = format!("HTTP {}{separator}{said}", answer.status);
         match answer.status {
-            408 | 429 | 500..=599 => CredentialError::temporary(self.provider, reason),
-            _ => CredentialError::misconfigured(self.provider, reason, hint),
+            408 | 429 | 500..=599 => CredentialError::temporary(self.service.name, reason),
+            _ => CredentialError::misconfigured(self.service.name, reason, hint),
+        }
+    }
+}
+
+/// `own_roots`: the CAs are those of `credentials.ca_file`, not the job's.
+fn misused(service: Service, error: &TransportError, own_roots: bool) -> CredentialError {
+    let cure = match error {
+        TransportError::Proxy(_) => VARIABLE_HINT,
+        TransportError::Tls(tls) if tls.file == TlsFile::Authorities && !own_roots => tls.cure(),
+        TransportError::Tls(tls) => cure_of_file(tls),
+    };
+    CredentialError::misconfigured(service.name, error, cure)
+}
+
+/// What mends a file of `credentials`.
+fn cure_of_file(error: &TlsError) -> &'static str {
+    match (error.file, error.flaw) {
+        (TlsFile::Authorities, Flaw::Content) => {
+            "let `credentials.ca_file` name a file with the CA's certificate in PEM"
+        }
+        (TlsFile::Authorities, _) => {
+            "put the CA's certificate there, readable for s3ferry's user, or correct `credentials.ca_file`"
+        }
+        (TlsFile::Certificate, Flaw::Content) => {
+            "let `credentials.certificate` name a file with the device's certificate in PEM"
+        }
+        (TlsFile::Certificate, _) => {
+            "put the device's certificate there, readable for s3ferry's user, or correct `credentials.certificate`"
+        }
+        (TlsFile::Key, Flaw::Content) => {
+            "let `credentials.private_key` name the private key of `credentials.certificate`, in PEM"
+        }
+        (TlsFile::Key, Flaw::Exposed) => {
+            "make the file of `credentials.private_key` the own one of s3ferry's user"
+        }
+        (TlsFile::Key, Flaw::Unreadable) => {
+            "put the private key there, a file of s3ferry's user and no link, or correct `credentials.private_key`"
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::answer::{METADATA, keys, object};
-use super::http::{Answer, Http, with_retries};
+use super::http::{Answer, Http, Service, with_retries};
 use super::{Context, CredentialError, Env, Fetched, variable};
 use crate::config::url::http_origin;
 
@@ -32,6 +32,20 @@ const V2_HINT: &str =
 const ROLE_HINT: &str = "attach an instance profile with a role to the instance";
 const ENDPOINT_HINT: &str = "correct AWS_EC2_METADATA_SERVICE_ENDPOINT: `http://host[:port]`";
 
+const SERVICE: Service = Service {
+    name: NAME,
+    cures: &[
+        (
+            "HostNotFound",
+            "check `credentials.endpoint`, or AWS_EC2_METADATA_SERVICE_ENDPOINT for a typing error, and the DNS server",
+        ),
+        (
+            "ConnectionRefused",
+            "check `credentials.endpoint`, or AWS_EC2_METADATA_SERVICE_ENDPOINT: nothing listens there",
+        ),
+    ],
+};
+
 /// `configured` goes before the environment.
 pub(super) fn fetch(
     context: &Context<'_>,
@@ -41,7 +55,7 @@ pub(super) fn fetch(
         Some(origin) => origin.to_owned(),
         None => endpoint(context.env)?,
     };
-    let http = Http::direct(context, NAME, TIMEOUT)?;
+    let http = Http::direct(context, SERVICE, TIMEOUT)?;
     with_retries(context, NAME, TRIES, || ask(&http, &origin))
 }
 

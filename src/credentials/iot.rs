@@ -9,31 +9,56 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::answer::{IOT, keys, object};
-use super::http::{Answer, Http, with_retries};
+use super::http::{Answer, Http, Service, with_retries};
 use super::{Context, CredentialError, Fetched};
-use crate::config::files::{self, Links};
 use crate::config::model::IotSource;
-use crate::config::secrets::owner_only;
 
 const NAME: &str = "AWS IoT";
 /// With a handshake that a small CPU signs.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const TRIES: u32 = 2;
 
-const KEY_HINT: &str = "give s3ferry's user a private key of its own";
+const SERVICE: Service = Service {
+    name: NAME,
+    cures: &[
+        (
+            "HostNotFound",
+            "check `credentials.endpoint` for a typing error, and the DNS server",
+        ),
+        (
+            "ConnectionRefused",
+            "check `credentials.endpoint`: nothing listens there, or a firewall says so",
+        ),
+        (
+            "CertificateName",
+            "correct `credentials.endpoint` to the host that `aws iot describe-endpoint --endpoint-type iot:CredentialProvider` prints",
+        ),
+        (
+            "CertificateUnknownIssuer",
+            "set `credentials.ca_file` to the CA that signed the endpoint's certificate; for AWS's own endpoint with a CA of yours in `tls_options.ca_file`, set `tls_options.built_in_roots`",
+        ),
+        (
+            "ClientCertificateRefused",
+            "give `credentials.certificate` and `credentials.private_key` a certificate that is active in AWS IoT: this one may have expired, or come from a CA that is not registered there",
+        ),
+        (
+            "TlsClosed",
+            "check `credentials.endpoint`, and whether a firewall or proxy on the way lets TLS to it through",
+        ),
+        (
+            "NoTls",
+            "correct host and port of `credentials.endpoint`: AWS IoT speaks TLS alone, and what answers there does not",
+        ),
+    ],
+};
+
 const FORBIDDEN: &str = "activate the certificate, allow it iot:AssumeRoleWithCertificate on the role alias, let the role trust credentials.iot.amazonaws.com, and attach the thing to the certificate";
 const NOT_FOUND: &str = "correct `role_alias` and `endpoint`: the role alias is in the account and region of the endpoint";
 
 pub(super) fn fetch(context: &Context<'_>, source: &IotSource) -> Result<Fetched, CredentialError> {
-    files::open(&source.private_key, Links::Refuse)
-        .and_then(|key| {
-            let folder = (context.env)("CREDENTIALS_DIRECTORY");
-            owner_only(&source.private_key, key.mode, folder.as_deref())
-        })
-        .map_err(|reason| CredentialError::misconfigured(NAME, reason, KEY_HINT))?;
     let certificate = (source.certificate.as_path(), source.private_key.as_path());
     let ca_file = source.ca_file.as_deref();
-    let http = Http::over_network(context, NAME, ca_file, Some(certificate), TIMEOUT)?;
+    let http = Http::over_network(context, SERVICE, ca_file, Some(certificate), TIMEOUT)?;
     with_retries(context, NAME, TRIES, || ask(&http, source))
 }
 

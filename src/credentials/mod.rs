@@ -31,6 +31,7 @@ pub use chain::missing_at_start;
 pub use error::{CredentialError, ErrorKind};
 pub use process::split_command;
 pub use provider::{Identity, Provider};
+pub(crate) use sts::store as sts_of;
 
 /// What a signature is made with.
 #[derive(Debug, Clone, PartialEq, Eq)]

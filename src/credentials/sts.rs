@@ -10,28 +10,65 @@ use time::OffsetDateTime;
 use url::form_urlencoded::Serializer;
 
 use super::answer::{expiration, is_key};
-use super::http::{Answer, Http, with_retries};
+use super::http::{Answer, Http, Service, with_retries};
 use super::signature::{CONTENT_TYPE, Scope, sign};
-use super::{Context, CredentialError, Env, Fetched, Keys, variable};
+use super::{Context, CredentialError, Fetched, Keys};
 use crate::config::model::{AssumeRoleSource, RoleOptions, Secret, StsPlace};
-use crate::config::names::is_aws_region;
-use crate::config::url::http_origin;
 use crate::os::hostname;
 use crate::s3::answer::text_at;
 use crate::s3::skew;
+
+mod place;
+
+pub(crate) use place::store;
+use place::{endpoint, host_header, region};
 
 const NAME: &str = "STS";
 const TIMEOUT: Duration = Duration::from_secs(30);
 const TRIES: u32 = 2;
 
 const REGION_HINT: &str = "set `region` or `sts_endpoint` in `credentials`, or AWS_REGION";
-const ENDPOINT_HINT: &str =
-    "correct AWS_ENDPOINT_URL_STS or AWS_ENDPOINT_URL: `https://host[:port]`";
 const ROLE_HINT: &str = "allow sts:AssumeRole on the role to the keys that it is asked with, and let the role trust them; with `external_id` where it asks for one";
 const IDENTITY_HINT: &str = "let the role trust the token's issuer, subject and audience";
 const KEYS_HINT: &str =
     "correct the keys that STS is asked with: they are unknown, inactive or mistyped";
 const ANSWER_HINT: &str = "correct the endpoint of STS: something else answers there";
+
+/// Web identities are asked for under a name of their own.
+const CURES: &[(&str, &str)] = &[
+    (
+        "HostNotFound",
+        "check `credentials.sts_endpoint`, or AWS_ENDPOINT_URL_STS, and `credentials.region` for a typing error, and the DNS server",
+    ),
+    (
+        "ConnectionRefused",
+        "check `credentials.sts_endpoint`, or AWS_ENDPOINT_URL_STS: nothing listens there, or a firewall says so",
+    ),
+    (
+        "CertificateName",
+        "correct `credentials.sts_endpoint`, or AWS_ENDPOINT_URL_STS, to a name that stands in the certificate of STS",
+    ),
+    (
+        "CertificateUnknownIssuer",
+        "set `credentials.ca_file` to the CA that signed the certificate of STS; for AWS's own with a CA of yours in `tls_options.ca_file`, set `tls_options.built_in_roots`",
+    ),
+    (
+        "ClientCertificateRequired",
+        "let STS do without a client certificate: s3ferry shows it none",
+    ),
+    (
+        "TlsClosed",
+        "check `credentials.sts_endpoint`, or AWS_ENDPOINT_URL_STS, and whether a firewall or proxy on the way lets TLS to it through",
+    ),
+    (
+        "NoTls",
+        "STS speaks no TLS on this port: correct the port in `credentials.sts_endpoint`, or AWS_ENDPOINT_URL_STS, or write `http://` there",
+    ),
+    (
+        "TlsExpected",
+        "STS speaks TLS on this port: write `https://` in `credentials.sts_endpoint`, or AWS_ENDPOINT_URL_STS, or correct the port",
+    ),
+];
 
 /// Asks for `source.role_arn` with the keys of `source.source`.
 pub(super) fn assume_role(
@@ -97,8 +134,9 @@ impl Sts {
         let region = region(context.env, place, &context.network.region);
         let origin = endpoint(context.env, name, place, region.as_deref())?;
         let ca_file = place.ca_file.as_deref();
+        let service = Service { name, cures: CURES };
         Ok(Sts {
-            http: Http::over_network(context, name, ca_file, None, TIMEOUT)?,
+            http: Http::over_network(context, service, ca_file, None, TIMEOUT)?,
             name,
             origin,
             // Stores with an STS of their own mind no region.
@@ -223,184 +261,14 @@ fn error_text(answer: &Answer, name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// The region that AWS's tools would take; `None` where the job's bucket is in no region of AWS.
-fn region(env: &Env<'_>, place: &StsPlace, of_the_bucket: &str) -> Option<String> {
-    let explicit = place.region.clone();
-    explicit
-        .or_else(|| variable(env, "AWS_REGION"))
-        .or_else(|| variable(env, "AWS_DEFAULT_REGION"))
-        .or_else(|| Some(of_the_bucket.to_owned()))
-        .filter(|region| is_aws_region(region))
-}
-
-fn endpoint(
-    env: &Env<'_>,
-    name: &'static str,
-    place: &StsPlace,
-    region: Option<&str>,
-) -> Result<String, CredentialError> {
-    if let Some(configured) = &place.endpoint {
-        return Ok(configured.clone());
-    }
-    let ignored = variable(env, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-        .is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    for variable_name in ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"] {
-        if let Some(url) = variable(env, variable_name).filter(|_| !ignored) {
-            return http_origin(&url).map_err(|cause| {
-                CredentialError::misconfigured(
-                    name,
-                    format!("{variable_name} {cause}"),
-                    ENDPOINT_HINT,
-                )
-            });
-        }
-    }
-    let Some(region) = region else {
-        return Err(CredentialError::misconfigured(
-            name,
-            "no region of AWS is known",
-            REGION_HINT,
-        ));
-    };
-    let suffix = if region.starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
-    };
-    Ok(format!("https://sts.{region}.{suffix}"))
-}
-
-/// As the transport writes it: without the scheme's own port.
-fn host_header(origin: &str) -> &str {
-    let (scheme, authority) = origin.split_once("://").unwrap_or_default();
-    let port = if scheme == "https" { ":443" } else { ":80" };
-    authority.strip_suffix(port).unwrap_or(authority)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_endpoint_is_the_one_that_awss_tools_would_take() {
-        let configured = || StsPlace {
-            endpoint: Some("https://minio:9000".to_owned()),
-            ..StsPlace::default()
-        };
-        let in_region = || StsPlace {
-            region: Some("ap-south-1".to_owned()),
-            ..StsPlace::default()
-        };
-        let sts = "AWS_ENDPOINT_URL_STS";
-        type Case<'a> = (StsPlace, &'a str, &'a [(&'a str, &'a str)], &'a str);
-        let cases: &[Case<'_>] = &[
-            (
-                StsPlace::default(),
-                "eu-west-2",
-                &[],
-                "https://sts.eu-west-2.amazonaws.com",
-            ),
-            (
-                StsPlace::default(),
-                "cn-north-1",
-                &[],
-                "https://sts.cn-north-1.amazonaws.com.cn",
-            ),
-            (
-                StsPlace::default(),
-                "eu-west-2",
-                &[("AWS_REGION", "us-east-2")],
-                "https://sts.us-east-2.amazonaws.com",
-            ),
-            (
-                StsPlace::default(),
-                "garage",
-                &[("AWS_DEFAULT_REGION", "us-east-2")],
-                "https://sts.us-east-2.amazonaws.com",
-            ),
-            (
-                in_region(),
-                "eu-west-2",
-                &[("AWS_REGION", "us-east-2")],
-                "https://sts.ap-south-1.amazonaws.com",
-            ),
-            (
-                StsPlace::default(),
-                "garage",
-                &[],
-                "Misconfigured STS: no region of AWS is known",
-            ),
-            (
-                StsPlace::default(),
-                "eu-west-2",
-                &[("AWS_REGION", "evil.example.com/")],
-                "Misconfigured STS: no region of AWS is known",
-            ),
-            (
-                configured(),
-                "garage",
-                &[(sts, "http://127.0.0.1:1")],
-                "https://minio:9000",
-            ),
-            (
-                StsPlace::default(),
-                "eu-west-2",
-                &[
-                    ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
-                    (sts, "http://127.0.0.1:2/"),
-                ],
-                "http://127.0.0.1:2",
-            ),
-            (
-                StsPlace::default(),
-                "eu-west-2",
-                &[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")],
-                "http://127.0.0.1:1",
-            ),
-            (
-                StsPlace::default(),
-                "eu-west-2",
-                &[
-                    (sts, "http://127.0.0.1:2"),
-                    ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"),
-                ],
-                "https://sts.eu-west-2.amazonaws.com",
-            ),
-            (
-                StsPlace::default(),
-                "eu-west-2",
-                &[(sts, "127.0.0.1")],
-                "Misconfigured STS: AWS_ENDPOINT_URL_STS is not a URL; begin it with `https://` or `http://`",
-            ),
-        ];
-        for (place, of_the_bucket, pairs, expected) in cases {
-            let env = |name: &str| {
-                let found = pairs.iter().find(|(known, _)| *known == name)?;
-                Some(found.1.to_owned())
-            };
-            let region = region(&env, place, of_the_bucket);
-            let got = endpoint(&env, NAME, place, region.as_deref())
-                .unwrap_or_else(|error| format!("{:?} {error}", error.kind));
-            assert_eq!(got, *expected, "{place:?} {of_the_bucket} {pairs:?}");
-        }
-    }
 
     #[test]
     fn a_session_is_named_after_the_machine_in_letters_that_sts_takes() {
         assert_eq!(session_name("recorder-7.local"), "s3ferry-recorder-7.local");
         assert_eq!(session_name("b\u{f6}x y"), "s3ferry-bxy");
         assert_eq!(session_name(&"x".repeat(100)).len(), 64);
-    }
-
-    #[test]
-    fn the_host_header_is_as_the_transport_writes_it() {
-        for (origin, expected) in [
-            ("https://sts.amazonaws.com", "sts.amazonaws.com"),
-            ("https://sts.amazonaws.com:443", "sts.amazonaws.com"),
-            ("http://127.0.0.1:9000", "127.0.0.1:9000"),
-            ("http://[::1]:80", "[::1]"),
-        ] {
-            assert_eq!(host_header(origin), expected);
-        }
     }
 }

@@ -8,6 +8,8 @@ use super::sts::{self, Sts};
 use super::{Context, CredentialError, Env, Fetched, variable};
 use crate::config::files::{self, Links};
 use crate::config::model::WebIdentitySource;
+use crate::config::names::{ROLE_FORM, is_role_arn};
+use crate::config::wording::quoted;
 
 const NAME: &str = "web identity";
 const TOKEN_FILE: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
@@ -47,7 +49,12 @@ fn completed(
         source.token_file = Some(PathBuf::from(file));
     }
     if source.role_arn.is_none() {
-        source.role_arn = Some(variable(env, ROLE).ok_or_else(|| missing(ROLE))?);
+        let role = variable(env, ROLE).ok_or_else(|| missing(ROLE))?;
+        if !is_role_arn(&role, sts::store(env, source.sts.endpoint.is_some())) {
+            let reason = format!("{ROLE} is not the ARN of a role: {}", quoted(&role));
+            return Err(CredentialError::misconfigured(NAME, reason, ROLE_FORM));
+        }
+        source.role_arn = Some(role);
     }
     if source.role.session_name.is_none() {
         source.role.session_name = variable(env, SESSION);

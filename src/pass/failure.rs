@@ -170,7 +170,13 @@ impl JobRunner {
         pass.more = false;
         pass.looked_twice = true;
         if self.trouble.block() {
-            let message = format!("S3 refuses the job: {failure}");
+            let message = match failure.http_status {
+                Some(_) => format!("S3 refuses the job: {failure}"),
+                None if failure.has_code("NoCredentials") => {
+                    format!("there are no credentials for the job: {}", failure.message)
+                }
+                None => format!("the job is blocked: {failure}"),
+            };
             let event = self
                 .event(EventKind::JobBlocked, Severity::Error, &message)
                 .source_path(path)

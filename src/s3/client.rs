@@ -170,19 +170,14 @@ impl Client {
         loop {
             match self.exchange(operation) {
                 Ok(answer) => return Ok(answer),
-                Err(failure) if self.mends(&failure, operation.name, &mut mended)? => {}
+                Err(failure) if self.mends(&failure, &mut mended)? => {}
                 Err(failure) => return Err(failure),
             }
         }
     }
 
     /// Whether the cause is gone now, and was not thought to be before.
-    fn mends(
-        &mut self,
-        failure: &Failure,
-        operation: &'static str,
-        mended: &mut Mended,
-    ) -> Result<bool, Failure> {
+    fn mends(&mut self, failure: &Failure, mended: &mut Mended) -> Result<bool, Failure> {
         let first = |done: &mut bool| !std::mem::replace(done, true);
         if failure.is_stale_connection() {
             return Ok(first(&mut mended.connection));
@@ -199,14 +194,14 @@ impl Client {
         }
         self.provider
             .renew(self.signing_time())
-            .map_err(|error| without_keys(operation, error))
+            .map_err(without_keys)
     }
 
     /// Whose keys sign the next request; asks the provider where there are none yet.
     pub fn identity(&mut self) -> Result<Option<Identity>, Failure> {
         self.provider
             .keys(self.signing_time())
-            .map_err(|error| without_keys("credentials", error))?;
+            .map_err(without_keys)?;
         Ok(self.provider.identity())
     }
 
@@ -345,10 +340,7 @@ impl Client {
 
     fn bucket_for(&mut self, operation: &Operation<'_>) -> Result<Bucket, Failure> {
         let now = self.signing_time();
-        let keys = self
-            .provider
-            .keys(now)
-            .map_err(|error| without_keys(operation.name, error))?;
+        let keys = self.provider.keys(now).map_err(without_keys)?;
         let region = Region::Custom {
             region: self.destination.region.clone(),
             endpoint: self.destination.endpoint(),
@@ -374,7 +366,9 @@ impl Client {
 }
 
 /// A provider that cannot be reached is a matter of the network; one that has nothing, of the keys.
-fn without_keys(operation: &'static str, error: CredentialError) -> Failure {
+/// The store has not been asked for anything.
+fn without_keys(error: CredentialError) -> Failure {
+    let operation = "credentials";
     let (hint, message) = (Some(error.hint()), error.to_string());
     let failure = match &error.kind {
         ErrorKind::Transport(error) => failure::from_transport(operation, error),

@@ -164,6 +164,8 @@ const EXISTS: &str =
     "rename the file, remove the object, or set `object.if_exists` to `rename` or `overwrite`";
 const KMS: &str =
     "enable the key, correct `kms_key_id`, and allow `kms:GenerateDataKey` and `kms:Decrypt` on it";
+const RETENTION: &str =
+    "set `object.object_lock.retain_until` to a date that is to come, or `retain_for` in its stead";
 const LATER: &str = "nothing to do: s3ferry tries again by itself";
 
 /// S3's error codes, see
@@ -224,6 +226,7 @@ pub const HINTS: &[(&str, Class, &str)] = &[
         Class::Blocked,
         "make room in the bucket, or raise its quota",
     ),
+    ("RetainUntilPassed", Class::Blocked, RETENTION),
     ("ObjectExists", Class::ThisFile, EXISTS),
     ("PreconditionFailed", Class::ThisFile, EXISTS),
     ("EntityTooLarge", Class::ThisFile, TOO_LARGE),

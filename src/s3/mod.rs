@@ -14,6 +14,7 @@ mod operations;
 mod probe;
 mod region;
 mod request;
+mod retention;
 pub(crate) mod signing_key;
 pub(crate) mod skew;
 
@@ -25,6 +26,7 @@ pub use headers::CreateOptions;
 pub use operation::{Body, Limits};
 pub use operations::{ObjectInfo, Receipt, UploadId};
 pub use probe::Probe;
+pub use retention::past_for_sure;
 
 /// Everything but RFC 3986's unreserved characters: rust-s3 writes an upload id as it stands, and
 /// a `+` in it would break the signature.

@@ -76,13 +76,17 @@ impl Client {
             custom_headers: None,
             multipart: None,
         };
+        let name = "PutObject";
+        let lock = &options.object.object_lock;
+        self.refuse_past_retention(name, lock)?;
         let mut extra = headers::of_creation(options, self.signing_time())?;
         self.add_customer_key(&mut extra);
         self.add_condition(&mut extra, only_if_new)?;
         add_hashes(&mut extra, body)?;
         let payload = Payload::Stream(body);
-        let name = "PutObject";
-        let answer = self.send(&operation(name, key, command, extra, payload))?;
+        let answer = self
+            .send(&operation(name, key, command, extra, payload))
+            .map_err(|failure| self.by_retention(failure, lock))?;
         confirmed_by_s3(name, &answer)?;
         Ok(receipt(&answer))
     }
@@ -98,13 +102,17 @@ impl Client {
             content_type: options.content_type,
         };
         let name = "CreateMultipartUpload";
+        let lock = &options.object.object_lock;
+        self.refuse_past_retention(name, lock)?;
         let mut extra = headers::of_creation(options, self.signing_time())?;
         self.add_customer_key(&mut extra);
         if let Some(algorithm) = checksum {
             headers::add_algorithm(&mut extra, algorithm)?;
         }
         let payload = Payload::Bytes(Vec::new());
-        let answer = self.send(&operation(name, key, command, extra, payload))?;
+        let answer = self
+            .send(&operation(name, key, command, extra, payload))
+            .map_err(|failure| self.by_retention(failure, lock))?;
         let path = ["InitiateMultipartUploadResult", "UploadId"];
         match answer::text_at(&answer.body, &path) {
             Ok(Some(id)) if !id.is_empty() => Ok(UploadId(id)),

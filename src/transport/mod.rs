@@ -25,8 +25,8 @@ use crate::os::signals::Signals;
 pub use fault::Fault;
 pub use journey::{Journey, Stage};
 pub use pace::Pace;
-pub use tls::{clock_floor, raise_clock_floor};
-pub use trust::TlsError;
+pub use tls::{clock_floor, raise_clock_floor, time_floor};
+pub use trust::{Flaw, TlsError, TlsFile, mistakes as tls_mistakes};
 
 use journey::Logbook;
 use names::Names;

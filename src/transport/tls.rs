@@ -52,6 +52,13 @@ pub fn clock_floor() -> Option<OffsetDateTime> {
     }
 }
 
+/// Now it cannot be earlier: the build, or what a server told last over TLS.
+pub fn time_floor() -> OffsetDateTime {
+    let built: i64 = BUILT_AT.parse().unwrap_or(0);
+    let seconds = built.max(*server_time());
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
 /// How TLS is begun, with the destination or with a proxy.
 #[derive(Clone)]
 pub struct Handshake {
@@ -212,10 +219,8 @@ struct FlooredClock;
 
 impl TimeProvider for FlooredClock {
     fn current_time(&self) -> Option<UnixTime> {
-        let now = clock::wall().unix_timestamp();
-        let built: i64 = BUILT_AT.parse().unwrap_or(0);
-        let told = *server_time();
-        let seconds = u64::try_from(now.max(built).max(told)).unwrap_or(0);
+        let now = clock::wall().max(time_floor()).unix_timestamp();
+        let seconds = u64::try_from(now).unwrap_or(0);
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }

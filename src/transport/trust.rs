@@ -2,7 +2,7 @@
 //! is built on them.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
@@ -19,116 +19,169 @@ use crate::config::owner_only;
 /// A system's whole bundle has a quarter of that, in bytes.
 const FILE_LIMIT: u64 = 1024 * 1024;
 
-/// Why a TLS configuration cannot be made. A matter of configuration.
+/// A file that TLS cannot be made with. A matter of configuration.
 #[derive(Debug)]
-pub enum TlsError {
+pub struct TlsError {
+    pub file: TlsFile,
+    pub flaw: Flaw,
     /// A sentence with the path in it.
-    Read(String),
-    /// What was expected in the file, and what is wrong with it.
-    Unusable(PathBuf, &'static str, String),
-    /// A key without its certificate, or the other way round.
-    HalfIdentity,
-    /// The built-in roots are switched off and there are no others.
-    NoRoots,
+    message: String,
+}
+
+/// What the file is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsFile {
+    Authorities,
+    Certificate,
+    Key,
+}
+
+/// What is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// It is not there, or not to be opened.
+    Unreadable,
+    /// A key that others than its owner can open.
+    Exposed,
+    /// It holds something else.
+    Content,
+}
+
+impl TlsError {
+    fn new(file: TlsFile, flaw: Flaw, message: impl Into<String>) -> TlsError {
+        TlsError {
+            file,
+            flaw,
+            message: message.into(),
+        }
+    }
+
+    fn content(file: TlsFile, path: &Path, expected: &str, found: impl fmt::Display) -> TlsError {
+        let message = format!("`{}` is not {expected}: {found}", path.display());
+        TlsError::new(file, Flaw::Content, message)
+    }
+
+    /// What mends a file of `tls_options`.
+    pub fn cure(&self) -> &'static str {
+        match (self.file, self.flaw) {
+            (TlsFile::Authorities, Flaw::Content) => {
+                "let `tls_options.ca_file` name a file with the CA's certificate in PEM"
+            }
+            (TlsFile::Authorities, _) => {
+                "put the CA's certificate there, readable for s3ferry's user, or correct `tls_options.ca_file`"
+            }
+            (TlsFile::Certificate, Flaw::Content) => {
+                "let `tls_options.client_certificate` name a file with the client certificate and its chain in PEM"
+            }
+            (TlsFile::Certificate, _) => {
+                "put the client certificate there, readable for s3ferry's user, or correct `tls_options.client_certificate`"
+            }
+            (TlsFile::Key, Flaw::Content) => {
+                "let `tls_options.client_key` name the private key of `tls_options.client_certificate`, in PEM"
+            }
+            (TlsFile::Key, Flaw::Exposed) => {
+                "make the file of `tls_options.client_key` the own one of s3ferry's user"
+            }
+            (TlsFile::Key, Flaw::Unreadable) => {
+                "put the private key there, a file of s3ferry's user and no link, or correct `tls_options.client_key`"
+            }
+        }
+    }
 }
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TlsError::Read(sentence) => f.write_str(sentence),
-            TlsError::Unusable(path, expected, found) => {
-                write!(f, "`{}` is not {expected}: {found}", path.display())
-            }
-            TlsError::HalfIdentity => {
-                f.write_str("`client_certificate` and `client_key` belong together; give both")
-            }
-            TlsError::NoRoots => f.write_str("no CA is trusted; give `ca_file`"),
-        }
+        f.write_str(&self.message)
     }
 }
 
 impl std::error::Error for TlsError {}
 
+/// Everything that is wrong with the files.
+pub fn mistakes(options: &TlsOptions) -> Vec<TlsError> {
+    let mut found: Vec<TlsError> = roots(options).err().into_iter().collect();
+    if let (Some(certificate), Some(key)) = (&options.client_certificate, &options.client_key) {
+        let one = certificates(TlsFile::Certificate, certificate).err();
+        let other = private_key(key).err();
+        let alone = one.is_none() && other.is_none();
+        let together = alone.then(|| identity(options).err()).flatten();
+        found.extend(one.into_iter().chain(other).chain(together));
+    }
+    found
+}
+
 pub fn roots(options: &TlsOptions) -> Result<Arc<RootCertStore>, TlsError> {
+    let file = TlsFile::Authorities;
     let built_in = options.built_in_roots.unwrap_or(options.ca_file.is_none());
     let mut store = RootCertStore::empty();
     if built_in {
         store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     if let Some(path) = &options.ca_file {
-        for (index, certificate) in certificates(path)?.into_iter().enumerate() {
+        for (index, certificate) in certificates(file, path)?.into_iter().enumerate() {
             store.add(certificate).map_err(|error| {
                 let error = format!("certificate {}: {error}", index + 1);
-                unusable(path, "a file of CA certificates", error)
+                TlsError::content(file, path, "a file of CA certificates", error)
             })?;
         }
     }
     if store.is_empty() {
-        return Err(TlsError::NoRoots);
+        return Err(TlsError::new(file, Flaw::Content, "no CA is trusted"));
     }
     Ok(Arc::new(store))
 }
 
 pub fn identity(options: &TlsOptions) -> Result<Identity, TlsError> {
     let (certificate, key) = match (&options.client_certificate, &options.client_key) {
-        (None, None) => return Ok(Identity::default()),
         (Some(certificate), Some(key)) => (certificate, key),
-        _ => return Err(TlsError::HalfIdentity),
+        // One alone is refused with the configuration.
+        _ => return Ok(Identity::default()),
     };
-    let chain = certificates(certificate)?;
-    let pem = read(key, Access::OwnerOnly)?;
-    let private_key = PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|error| unusable(key, "a private key in PEM", error))?;
+    let chain = certificates(TlsFile::Certificate, certificate)?;
     // Compares the two as well.
-    CertifiedKey::from_der(chain, private_key, &ring::default_provider())
+    CertifiedKey::from_der(chain, private_key(key)?, &ring::default_provider())
         .map(Identity::new)
         .map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                let error = "the two do not belong together";
-                unusable(key, "the private key of the client certificate", error)
-            }
-            rustls::Error::InvalidCertificate(_) => {
-                unusable(certificate, "a client certificate", error)
-            }
-            _ => unusable(key, "a private key that TLS can use", error),
+            rustls::Error::InconsistentKeys(_) => TlsError::content(
+                TlsFile::Key,
+                key,
+                "the private key of the client certificate",
+                "the two do not belong together",
+            ),
+            rustls::Error::InvalidCertificate(_) => TlsError::content(
+                TlsFile::Certificate,
+                certificate,
+                "a client certificate",
+                error,
+            ),
+            _ => TlsError::content(TlsFile::Key, key, "a private key that TLS can use", error),
         })
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = read(path, Access::Any)?;
+fn certificates(file: TlsFile, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = files::open(path, Links::Follow)
+        .and_then(|opened| opened.read(path, FILE_LIMIT))
+        .map_err(|sentence| TlsError::new(file, Flaw::Unreadable, sentence))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let wrong =
+        |found: &dyn fmt::Display| TlsError::content(file, path, "a certificate in PEM", found);
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(unusable(
-            path,
-            "a certificate in PEM",
-            "no `BEGIN CERTIFICATE` in it",
-        )),
-        Err(error) => Err(unusable(path, "a certificate in PEM", error)),
+        Ok(_) => Err(wrong(&"no `BEGIN CERTIFICATE` in it")),
+        Err(error) => Err(wrong(&error)),
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Access {
-    Any,
-    OwnerOnly,
-}
-
-fn read(path: &Path, access: Access) -> Result<Vec<u8>, TlsError> {
-    let links = match access {
-        Access::Any => Links::Follow,
-        Access::OwnerOnly => Links::Refuse,
-    };
-    let opened = files::open(path, links).map_err(TlsError::Read)?;
-    if access == Access::OwnerOnly {
-        let folder = std::env::var("CREDENTIALS_DIRECTORY").ok();
-        owner_only(path, opened.mode, folder.as_deref()).map_err(TlsError::Read)?;
-    }
-    opened.read(path, FILE_LIMIT).map_err(TlsError::Read)
-}
-
-fn unusable(path: &Path, expected: &'static str, error: impl ToString) -> TlsError {
-    TlsError::Unusable(path.to_owned(), expected, error.to_string())
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let wrong = |flaw| move |sentence: String| TlsError::new(TlsFile::Key, flaw, sentence);
+    let opened = files::open(path, Links::Refuse).map_err(wrong(Flaw::Unreadable))?;
+    let folder = std::env::var("CREDENTIALS_DIRECTORY").ok();
+    owner_only(path, opened.mode, folder.as_deref()).map_err(wrong(Flaw::Exposed))?;
+    let pem = opened
+        .read(path, FILE_LIMIT)
+        .map_err(wrong(Flaw::Unreadable))?;
+    PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|error| TlsError::content(TlsFile::Key, path, "a private key in PEM", error))
 }
 
 #[cfg(test)]
@@ -168,7 +221,8 @@ mod tests {
         assert_eq!(count(true, None).unwrap(), 2);
         assert_eq!(count(true, Some(false)).unwrap(), 2);
         assert_eq!(count(true, Some(true)).unwrap(), built_in + 2);
-        assert!(matches!(count(false, Some(false)), Err(TlsError::NoRoots)));
+        let nobody = count(false, Some(false)).unwrap_err();
+        assert_eq!(nobody.to_string(), "no CA is trusted");
     }
 
     /// Where there is one: every CA in it can be used, or the file would be refused as a whole.

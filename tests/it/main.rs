@@ -9,10 +9,12 @@
 )]
 
 mod bandwidth;
+mod certificates;
 mod check_places;
 mod clock;
 mod configuration;
 mod credentials;
+mod cures;
 mod destinations;
 mod doctor;
 mod faults;
@@ -32,6 +34,7 @@ mod permissions;
 mod proxies;
 mod readme;
 mod records;
+mod retention;
 mod retries;
 mod room;
 mod stages;

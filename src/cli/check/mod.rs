@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use super::arguments::{Form, Invocation};
 use super::{code_of, complain, exit, know_jobs, read_config, refuse};
-use crate::config::ConfigError;
 use crate::config::model::Job;
+use crate::config::{self, CertificateProblem, Config, ConfigError};
 use crate::credentials::Identity;
 use crate::os::signals::Signals;
-use crate::s3::Client;
+use crate::s3::{Client, past_for_sure};
 use report::{About, Report};
 
 pub fn run(invocation: &Invocation) -> u8 {
@@ -40,7 +40,7 @@ pub fn run(invocation: &Invocation) -> u8 {
     let named = |job: &&Job| invocation.jobs.is_empty() || invocation.jobs.contains(&job.name);
     for job in config.jobs.iter().filter(named) {
         let mut about = report.about(Some(&job.name));
-        check_job(job, &signals, invocation.offline, &mut about);
+        check_job(&config, job, &signals, invocation.offline, &mut about);
     }
     report.code()
 }
@@ -63,7 +63,21 @@ fn wrong(error: &ConfigError, form: Form, mut report: Report) -> u8 {
     report.code()
 }
 
-fn check_job(job: &Job, signals: &Arc<Signals>, offline: bool, about: &mut About<'_>) {
+fn check_job(
+    config: &Config,
+    job: &Job,
+    signals: &Arc<Signals>,
+    offline: bool,
+    about: &mut About<'_>,
+) {
+    let unusable = config::validate_certificates(config, job);
+    for CertificateProblem { problem, cure } in &unusable {
+        let message = problem.to_string();
+        about.fail("tls_options", message, Some(cure), exit::CONFIGURATION);
+    }
+    if !unusable.is_empty() {
+        return;
+    }
     let mut client = match Client::new(job, signals) {
         Ok(client) => client,
         Err(error) => {
@@ -71,12 +85,15 @@ fn check_job(job: &Job, signals: &Arc<Signals>, offline: bool, about: &mut About
         }
     };
     if offline {
+        if let Err(failure) = past_for_sure("object_lock", &job.object.object_lock) {
+            requests::past_retention(config, job, &failure, about);
+        }
         return credentials_at_hand(job, about);
     }
     // The keys may come from elsewhere than the store, so both are worth knowing.
     let reached = reach::check(&mut client, about);
     if credentials(&mut client, about) && reached {
-        requests::check(job, &mut client, about);
+        requests::check(config, job, &mut client, about);
     }
 }
 

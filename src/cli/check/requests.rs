@@ -7,6 +7,7 @@ use std::io::Read;
 
 use super::report::About;
 use crate::cli::{code_of, exit};
+use crate::config::Config;
 use crate::config::model::{IfExists, Job, ObjectLock, ObjectOptions, Verify};
 use crate::naming::ObjectKey;
 use crate::s3::checksum::Checksum;
@@ -24,12 +25,13 @@ const LIST_PARTS: &str = "s3:ListMultipartUploadParts";
 const ABORT: &str = "s3:AbortMultipartUpload";
 
 /// Tries them all, as far as the first one gets.
-pub fn check(job: &Job, client: &mut Client, about: &mut About<'_>) {
+pub fn check(config: &Config, job: &Job, client: &mut Client, about: &mut About<'_>) {
     let key = match ObjectKey::new(&job.prefix, NAME) {
         Ok(key) => key,
         Err(error) => return about.fail("prefix", error.to_string(), None, exit::REFUSED),
     };
     let trial = Trial {
+        config,
         job,
         key: key.as_str(),
         // A locked object could not be removed again.
@@ -52,7 +54,16 @@ pub fn check(job: &Job, client: &mut Client, about: &mut About<'_>) {
     trial.remove(client, about);
 }
 
+/// The date of the job's lock is over.
+pub fn past_retention(config: &Config, job: &Job, failure: &Failure, about: &mut About<'_>) {
+    let place = &config.places_of(job).retain_until;
+    let problem = place.problem(&config.path, failure.message.clone());
+    let message = problem.to_string();
+    about.fail("object_lock", message, failure.hint, exit::CONFIGURATION);
+}
+
 struct Trial<'a> {
+    config: &'a Config,
     job: &'a Job,
     key: &'a str,
     object: ObjectOptions,
@@ -89,7 +100,7 @@ impl Trial<'_> {
                 }
                 let message = format!("`{}` was written to bucket `{}`", self.key, found.bucket);
                 about.ok(PUT, message);
-                self.unlocked(about);
+                self.unlocked(client, about);
                 Some(receipt)
             }
             Err(failure) => {
@@ -99,8 +110,11 @@ impl Trial<'_> {
         }
     }
 
-    fn unlocked(&self, about: &mut About<'_>) {
+    fn unlocked(&self, client: &Client, about: &mut About<'_>) {
         let lock = &self.job.object.object_lock;
+        if let Err(failure) = client.refuse_past_retention(PUT, lock) {
+            return past_retention(self.config, self.job, &failure, about);
+        }
         let cure = match (lock.retention.is_some(), lock.legal_hold) {
             (false, false) => return,
             (true, false) => "see that the key has `s3:PutObjectRetention` below the prefix",

@@ -12,7 +12,7 @@ use crate::config::secrets::Kind;
 use crate::config::section::Section;
 use crate::config::wording::quoted;
 use crate::config::{names, url};
-use crate::credentials::split_command;
+use crate::credentials::{split_command, sts_of};
 
 pub(super) fn profile(section: &Section<'_>) -> Result<CredentialSource, Reported> {
     let profile = section.optional("profile", |field| Ok(field.resolved(Kind::Id)?.value));
@@ -69,7 +69,7 @@ fn argument(field: &Field<'_>) -> Result<String, Reported> {
 }
 
 pub(super) fn web_identity(section: &Section<'_>) -> Result<CredentialSource, Reported> {
-    let role_arn = section.optional("role_arn", word);
+    let role_arn = section.optional("role_arn", |field| role_arn(section, field));
     let token_file = section.optional("token_file", Field::absolute_path);
     let role = role_options(section);
     let sts = sts_place(section);
@@ -82,7 +82,9 @@ pub(super) fn web_identity(section: &Section<'_>) -> Result<CredentialSource, Re
 }
 
 pub(super) fn assume_role(section: &Section<'_>) -> Result<CredentialSource, Reported> {
-    let role_arn = needed(section, "role_arn", "name the role", word);
+    let role_arn = needed(section, "role_arn", "name the role", |field| {
+        role_arn(section, field)
+    });
     let external_id = section.optional("external_id", word);
     let role = role_options(section);
     let sts = sts_place(section);
@@ -94,6 +96,20 @@ pub(super) fn assume_role(section: &Section<'_>) -> Result<CredentialSource, Rep
         sts: sts?,
         source: source?,
     })))
+}
+
+/// A role of AWS, unless STS is another store's.
+fn role_arn(section: &Section<'_>, field: &Field<'_>) -> Result<String, Reported> {
+    let text = field.resolved(Kind::Id)?;
+    let own = section.get("sts_endpoint").is_some();
+    if names::is_role_arn(&text.value, sts_of(field.reading.env, own)) {
+        return Ok(text.value);
+    }
+    Err(field.problem(format!(
+        "{} is not the ARN of a role; {}",
+        text.shown(),
+        names::ROLE_FORM
+    )))
 }
 
 fn role_options(section: &Section<'_>) -> Result<RoleOptions, Reported> {

@@ -142,19 +142,19 @@ fn every_provider_is_understood_with_all_its_keys() {
             CredentialSource::WebIdentity(WebIdentitySource::default()),
         ),
         (
-            r#"{"provider": "web_identity", "role_arn": "arn:r", "token_file": "/t", "session_name": "site-7", "duration": "1h",
+            r#"{"provider": "web_identity", "role_arn": "arn:aws:iam::123456789012:role/r", "token_file": "/t", "session_name": "site-7", "duration": "1h",
                 "region": "eu-west-1", "sts_endpoint": "http://[::1]:9000/", "ca_file": "/ca.pem"}"#,
             CredentialSource::WebIdentity(WebIdentitySource {
-                role_arn: Some("arn:r".to_owned()),
+                role_arn: Some("arn:aws:iam::123456789012:role/r".to_owned()),
                 token_file: Some("/t".into()),
                 role: role(true),
                 sts: sts(Some("http://[::1]:9000")),
             }),
         ),
         (
-            r#"{"provider": "assume_role", "role_arn": {"env": "BUCKET"}}"#,
+            r#"{"provider": "assume_role", "role_arn": {"env": "ROLE"}}"#,
             CredentialSource::AssumeRole(Box::new(AssumeRoleSource {
-                role_arn: "mybucket".to_owned(),
+                role_arn: "arn:aws:iam::123456789012:role/r".to_owned(),
                 external_id: None,
                 role: role(false),
                 sts: sts(None),
@@ -162,11 +162,11 @@ fn every_provider_is_understood_with_all_its_keys() {
             })),
         ),
         (
-            r#"{"provider": "assume_role", "role_arn": "arn:r", "external_id": "i", "session_name": "site-7", "duration": "1h",
+            r#"{"provider": "assume_role", "role_arn": "arn:aws:iam::123456789012:role/r", "external_id": "i", "session_name": "site-7", "duration": "1h",
                 "region": "eu-west-1", "sts_endpoint": "https://sts", "ca_file": "/ca.pem",
                 "source": {"access_key": "AK", "secret_key": {"env": "SECRET"}}}"#,
             CredentialSource::AssumeRole(Box::new(AssumeRoleSource {
-                role_arn: "arn:r".to_owned(),
+                role_arn: "arn:aws:iam::123456789012:role/r".to_owned(),
                 external_id: Some("i".to_owned()),
                 role: role(true),
                 sts: sts(Some("https://sts")),
@@ -250,28 +250,28 @@ fn a_provider_that_is_told_something_wrong_says_so() {
             "2:16: credentials.role_arn: is missing; name the role",
         ),
         (
-            r#""provider": "assume_role", "role_arn": "r", "duration": §"1m""#,
+            r#""provider": "assume_role", "role_arn": "arn:aws:iam::123456789012:role/r", "duration": §"1m""#,
             "§: credentials.duration: `1m` is out of range; give 15m to 12h",
         ),
         (
-            r#""provider": "assume_role", "role_arn": "r", "session_name": §"a/b""#,
+            r#""provider": "assume_role", "role_arn": "arn:aws:iam::123456789012:role/r", "session_name": §"a/b""#,
             "§: credentials.session_name: `a/b` is no session's name; use 2 to 64 letters, digits and `_+=,.@-`",
         ),
         (
-            r#""provider": "assume_role", "role_arn": "r", "region": §"evil.example.com/""#,
+            r#""provider": "assume_role", "role_arn": "arn:aws:iam::123456789012:role/r", "region": §"evil.example.com/""#,
             "§: credentials.region: `evil.example.com/` is not a region of AWS; write it like `eu-west-2`",
         ),
         (
-            r#""provider": "assume_role", "role_arn": "r", "sts_endpoint": §"https://u:p@sts""#,
+            r#""provider": "assume_role", "role_arn": "arn:aws:iam::123456789012:role/r", "sts_endpoint": §"https://u:p@sts""#,
             "§: credentials.sts_endpoint: `https://u:p@sts` holds a user or a password; leave them out",
         ),
         (
-            r#""provider": "assume_role", "role_arn": "r", "sts_endpoint": §"https://sts/path""#,
+            r#""provider": "assume_role", "role_arn": "arn:aws:iam::123456789012:role/r", "sts_endpoint": §"https://sts/path""#,
             "§: credentials.sts_endpoint: `https://sts/path` has a path; leave it out",
         ),
         (
-            r#""provider": "assume_role", "role_arn": "r", "source": {"provider": "assume_role", "role_arn": §"a b"}"#,
-            "§: credentials.source.role_arn: `a b` is empty, or holds a space or a character that does not belong there; copy it anew",
+            r#""provider": "assume_role", "role_arn": "arn:aws:iam::123456789012:role/r", "source": {"provider": "assume_role", "role_arn": §"a b"}"#,
+            "§: credentials.source.role_arn: `a b` is not the ARN of a role; write it like `arn:aws:iam::123456789012:role/s3ferry`",
         ),
         (
             r#""provider": "instance_metadata", "endpoint": §"169.254.169.254""#,

@@ -43,6 +43,18 @@ fn a_wrong_share_is_told_with_its_cure() {
             ],
         ),
         (
+            "\"prune\": {\"keep_free\": §\"5\"}",
+            &[
+                "§: prune.keep_free: `5` has no unit; write for example `5%` for a share of the disk, or `500MiB` for a size",
+            ],
+        ),
+        (
+            "\"windows\": [\"22:00-06:00\"], \"windows_override\": {\"source_free_below\": §\" 4096 \"}",
+            &[
+                "§: windows_override.source_free_below: `4096` has no unit; write for example `5%` for a share of the disk, or `500MiB` for a size",
+            ],
+        ),
+        (
             "\"prune\": §{}",
             &[
                 "§: prune.keep_free: is missing; say how much of the source's disk to keep free: `\"10%\"` or `\"500MiB\"`",

@@ -189,7 +189,23 @@ fn a_wrong_field_of_a_job_is_told_with_its_cure() {
         ),
         (
             "\"after_upload\": §\"remove\"",
-            &["§: after_upload: `remove` is not known here; use `keep` or `delete`"],
+            &[
+                "§: after_upload: `remove` is not known here; use `keep`, `delete` or `{\"move_to\": \"/path\"}`",
+            ],
+        ),
+        (
+            "\"after_upload\": §\"move\"",
+            &["§: after_upload: `move` needs a folder; write `{\"move_to\": \"/path\"}`"],
+        ),
+        (
+            "\"after_upload\": §\"/data/sent\"",
+            &[
+                "§: after_upload: `/data/sent` is a path; write `{\"move_to\": \"/path\"}` to move sent files there",
+            ],
+        ),
+        (
+            "\"after_upload\": §\"keeep\"",
+            &["§: after_upload: `keeep` is not known here; did you mean `keep`?"],
         ),
         (
             "\"after_upload\": §1",

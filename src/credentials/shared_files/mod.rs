@@ -131,7 +131,7 @@ fn read_one(profiles: &mut Profiles, kind: Kind, path: &Path) -> Result<(), Cred
     let bytes = opened.read(path, FILE_LIMIT).map_err(wrong)?;
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| wrong(format!("`{}` is not UTF-8 text", path.display())))?;
-    let secrets = profiles.add(kind, text).map_err(|error| {
+    let secrets = profiles.add(kind, path, text).map_err(|error| {
         wrong(format!(
             "{}:{}: {}",
             path.display(),

@@ -1,6 +1,7 @@
 //! The text of the shared files, by the rules that AWS's tools agree upon.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Which of the two files: their sections are named differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(super) struct Profiles {
     profiles: BTreeMap<String, Properties>,
     /// `[services x]`
     services: BTreeMap<String, Properties>,
+    /// `FILE:LINE` of each property, by profile and name.
+    places: BTreeMap<(String, String), String>,
     /// `default` was given as `[profile default]`, which goes before `[default]`.
     prefixed_default: bool,
 }
@@ -51,6 +54,12 @@ impl Profiles {
         self.profiles.keys().map(String::as_str)
     }
 
+    /// `FILE:LINE` of a property.
+    pub fn place(&self, profile: &str, property: &str) -> Option<&str> {
+        let place = (profile.to_owned(), property.to_owned());
+        self.places.get(&place).map(String::as_str)
+    }
+
     pub fn service(&self, name: &str) -> Option<&Properties> {
         self.services.get(name)
     }
@@ -72,7 +81,7 @@ impl Profiles {
     }
 
     /// Adds a file; the config file first. True when a secret is in it.
-    pub fn add(&mut self, kind: Kind, text: &str) -> Result<bool, SyntaxError> {
+    pub fn add(&mut self, kind: Kind, path: &Path, text: &str) -> Result<bool, SyntaxError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut section: Option<Section> = None;
         let mut property: Option<String> = None;
@@ -106,6 +115,10 @@ impl Profiles {
                 && let Some(properties) = self.properties(section)
             {
                 properties.insert(name.clone(), value);
+                if let Section::Profile(profile) = section {
+                    let place = format!("{}:{}", path.display(), index + 1);
+                    self.places.insert((profile.clone(), name.clone()), place);
+                }
             }
             property = Some(name);
         }

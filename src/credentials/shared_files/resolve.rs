@@ -11,10 +11,11 @@ use crate::config::model::{
     AssumeRoleSource, CredentialSource, ProcessSource, RoleOptions, Secret, StsPlace,
     WebIdentitySource,
 };
-use crate::config::names::is_aws_region;
+use crate::config::names::{ROLE_FORM, is_aws_region, is_role_arn};
 use crate::config::url::http_origin;
+use crate::config::wording::quoted;
 use crate::credentials::answer::is_key;
-use crate::credentials::{CredentialError, Env, split_command, variable};
+use crate::credentials::{CredentialError, Env, split_command, sts_of, variable};
 
 const HINT: &str = "correct the profile in the shared files";
 const SSO_HINT: &str = "a sign-in needs a person; use a profile with keys, a role or a `credential_process`, such as `aws configure export-credentials --profile NAME --format process`";
@@ -91,6 +92,16 @@ impl<'a> Resolver<'a> {
         let role_arn = profile.get("role_arn").unwrap_or_default().to_owned();
         let role = profile.role_options()?;
         let sts = self.sts_place(profile)?;
+        if !is_role_arn(&role_arn, sts_of(self.env, sts.endpoint.is_some())) {
+            let place = self.profiles.place(profile.name, "role_arn");
+            let reason = format!(
+                "{}: the profile `{}` has a `role_arn` that is not the ARN of a role: {}",
+                place.unwrap_or_default(),
+                profile.name,
+                quoted(&role_arn)
+            );
+            return Err(CredentialError::misconfigured(NAME, reason, ROLE_FORM));
+        }
         if let Some(file) = profile.get("web_identity_token_file") {
             return Ok(CredentialSource::WebIdentity(WebIdentitySource {
                 role_arn: Some(role_arn),

@@ -110,8 +110,18 @@ fn shared_files_that_lead_nowhere_are_told_with_what_to_do() {
         (
             "a circle",
             0o600,
-            "[x]\nrole_arn = r\nsource_profile = y\n[y]\nrole_arn = r\nsource_profile = x\n",
+            "[x]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = y\n\
+             [y]\nrole_arn = arn:aws:iam::123456789012:role/y\nsource_profile = x\n",
             &["lead in a circle: `x` → `y` → `x`"],
+        ),
+        (
+            "no role",
+            0o600,
+            "[x]\nsource_profile = y\nrole_arn = arn:aws:iam::123456789012:user/x\n",
+            &[
+                "credentials:3: the profile `x` has a `role_arn` that is not the ARN of a role: `arn:aws:iam::123456789012:user/x`",
+                "write it like `arn:aws:iam::123456789012:role/",
+            ],
         ),
         (
             "a sign-in",

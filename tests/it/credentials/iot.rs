@@ -164,6 +164,7 @@ fn a_device_without_a_certificate_of_the_fleet_is_let_nowhere() {
         &[
             "AWS IoT: 127.0.0.1:",
             "the server refuses the client certificate",
+            "give `credentials.certificate` and `credentials.private_key` a certificate that is active",
         ],
     );
     let impostor = others.endpoint(&service);
@@ -175,8 +176,88 @@ fn a_device_without_a_certificate_of_the_fleet_is_let_nowhere() {
         &server,
         &agent,
         75,
-        &["CertificateUnknownIssuer: AWS IoT: 127.0.0.1:"],
+        &[
+            "credentials: CertificateUnknownIssuer: AWS IoT: 127.0.0.1:",
+            "set `credentials.ca_file` to the CA",
+        ],
     );
+    assert!(service.requests().is_empty());
+}
+
+/// The endpoint's keys are named, not those of the store: AWS IoT takes no plain HTTP, for one.
+#[test]
+fn what_keeps_the_device_from_its_endpoint_is_cured_at_the_endpoints_own_keys() {
+    let server = S3Server::start(S3Options::default());
+    let fleet = Fleet::new();
+    let plain = S3Server::start(S3Options::default());
+    let front = fleet.endpoint(&ScriptedServer::start([]));
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = nobody.local_addr().unwrap();
+    drop(nobody);
+    let by_name = format!("localhost:{}", front.address().port());
+    let cases = [
+        (
+            plain.address().to_string(),
+            "NoTls",
+            "AWS IoT speaks TLS alone",
+        ),
+        (
+            closed.to_string(),
+            "ConnectionRefused",
+            "nothing listens there",
+        ),
+        (by_name, "CertificateName", "iot:CredentialProvider` prints"),
+        ("iot.invalid".into(), "HostNotFound", "typing error"),
+    ];
+    for (endpoint, code, cure) in cases {
+        let mut agent = fleet.device(&server, &front);
+        agent.config["jobs"][0]["credentials"]["endpoint"] = json!(endpoint);
+        let words = [code, "`credentials.endpoint`", cure];
+        is_refused(&endpoint, &server, &agent, 75, &words);
+        let output = agent.run(&["check", "--json"]).expect_code(75);
+        let finding = output
+            .json_lines()
+            .into_iter()
+            .find(|f| f["step"] == "credentials");
+        let told = finding.unwrap()["cure"].as_str().unwrap().to_owned();
+        assert!(told.contains("`credentials.endpoint`"), "{told}");
+        for of_the_store in ["`tls`", "`tls: false`", "http://", "`host`", "`port`"] {
+            assert!(!told.contains(of_the_store), "{endpoint}: {told}");
+        }
+    }
+}
+
+/// Each file by its key, and the job's own `ca_file` by its own.
+#[test]
+fn a_file_of_the_device_that_is_not_there_or_wrong_is_cured_at_its_key() {
+    let server = S3Server::start(S3Options::default());
+    let fleet = Fleet::new();
+    let service = ScriptedServer::start([]);
+    let front = fleet.endpoint(&service);
+    for (file, key) in [
+        ("ca.crt", "`credentials.ca_file`"),
+        ("device.crt", "`credentials.certificate`"),
+        ("device.key", "`credentials.private_key`"),
+    ] {
+        let agent = fleet.device(&server, &front);
+        let path = agent.folder().join(file);
+        std::fs::write(&path, "hush-hush").unwrap();
+        let shown = format!("`{}`", path.display());
+        is_refused(
+            file,
+            &server,
+            &agent,
+            77,
+            &["AWS IoT: ", &shown, &format!("let {key} name")],
+        );
+        std::fs::remove_file(&path).unwrap();
+        let words = [
+            &*format!("cannot read {shown}"),
+            "put the",
+            &format!("or correct {key}"),
+        ];
+        is_refused(file, &server, &agent, 77, &words);
+    }
     assert!(service.requests().is_empty());
 }
 

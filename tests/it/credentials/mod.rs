@@ -88,6 +88,12 @@ fn is_refused(name: &str, server: &S3Server, agent: &Agent, code: i32, words: &[
         usize::from(code == 77),
         "{name}: {blocked:?}"
     );
+    for event in &blocked {
+        // The store has not been asked, so it is no refusal of its own.
+        let message = event["message"].as_str().unwrap();
+        let provider = message.strip_prefix("there are no credentials for the job: ");
+        assert!(provider.is_some(), "{name}: {message}");
+    }
     std::fs::remove_dir_all(agent.state()).unwrap();
 }
 

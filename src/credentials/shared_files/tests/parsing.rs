@@ -6,7 +6,7 @@ use super::*;
 fn parsed(config: &str, credentials: &str) -> String {
     let mut profiles = Profiles::default();
     for (kind, text) in [(Kind::Config, config), (Kind::Credentials, credentials)] {
-        if let Err(error) = profiles.add(kind, text) {
+        if let Err(error) = profiles.add(kind, Path::new("/x"), text) {
             return format!("{}: {}", error.line, error.cause);
         }
     }
@@ -145,7 +145,7 @@ fn a_secret_in_a_file_is_noticed() {
         ("[in valid]\naws_secret_access_key = x", true),
         ("[a]\naws_access_key_id = x\nregion = y", false),
     ] {
-        let found = Profiles::default().add(Kind::Credentials, text);
+        let found = Profiles::default().add(Kind::Credentials, Path::new("/x"), text);
         assert_eq!(found, Ok(expected), "{text}");
     }
 }
