@@ -8,6 +8,7 @@ mod jobs;
 mod objects;
 mod options;
 mod room;
+mod schema;
 mod values;
 
 use std::path::Path;
@@ -24,13 +25,20 @@ fn environment(name: &str) -> Option<String> {
         "SECRET" => Some("hunter2".to_string()),
         "TWO_LINES" => Some("one\ntwo".to_string()),
         "ROLE" => Some("arn:aws:iam::123456789012:role/r".to_string()),
+        "PROXY" => Some("http://proxy:3128".to_string()),
         "EMPTY" => Some(String::new()),
         _ => None,
     }
 }
 
+/// What the program takes, the schema takes as well.
 fn parsed(text: &str) -> Result<Config, ConfigError> {
-    parse(text, Path::new("c.json"), &environment)
+    let config = parse(text, Path::new("c.json"), &environment)?;
+    assert!(
+        schema::takes(text),
+        "the schema refuses what is right: {text}"
+    );
+    Ok(config)
 }
 
 /// The problems, a line each, without the file's name.

@@ -7,7 +7,7 @@ use crate::config::json::{self, Node};
 
 const EXAMPLE: &str = include_str!("../../../config/s3ferry.json");
 const MINIMAL: &str = include_str!("../../../config/s3ferry.minimal.json");
-const SCHEMA: &str = include_str!("../../../config/s3ferry.schema.json");
+pub(super) const SCHEMA: &str = include_str!("../../../config/s3ferry.schema.json");
 
 /// Where the keys of each object stand in the schema, and the parser's own table.
 fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
@@ -89,7 +89,7 @@ fn keys_of(object: &Value) -> Vec<&str> {
     object.keys().map(String::as_str).collect()
 }
 
-/// Every `properties` of the schema that lists keys of its own.
+/// Every `properties` of the schema that lists keys of its own, and is no condition on them.
 fn listed(value: &Value, at: &str, found: &mut Vec<String>) {
     let Some(object) = value.as_object() else {
         for (index, item) in value.as_array().into_iter().flatten().enumerate() {
@@ -99,7 +99,10 @@ fn listed(value: &Value, at: &str, found: &mut Vec<String>) {
     };
     for (key, value) in object {
         let at = format!("{at}/{key}");
-        if key == "properties" && !at.contains("/if/") && !at.contains("/not/") {
+        let condition = ["/if/", "/then/", "/not/"]
+            .iter()
+            .any(|part| at.contains(part));
+        if key == "properties" && !condition {
             found.push(at.clone());
         }
         listed(value, &at, found);
@@ -137,7 +140,7 @@ fn member<'a>(node: &'a Node, key: &str) -> &'a Node {
         .node
 }
 
-fn plain(node: &Node) -> Value {
+pub(super) fn plain(node: &Node) -> Value {
     match &node.value {
         json::Value::Null => Value::Null,
         json::Value::Bool(value) => (*value).into(),
