@@ -5,6 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::clock;
+use crate::naming::ObjectKey;
 use crate::status::{CurrentFile, StatusFile};
 use crate::text::{fit, human_duration, human_rate, human_size};
 
@@ -42,6 +43,15 @@ impl<'a> Progress<'a> {
             first: Cell::new(None),
             shown: Cell::new(None),
         }
+    }
+
+    /// The file's key is taken, and it goes to another.
+    pub fn goes_to(&self, key: &ObjectKey) {
+        self.status.job(self.job, |job| {
+            if let Some(current) = &mut job.current {
+                current.key = key.as_str().to_owned();
+            }
+        });
     }
 
     /// `sent` bytes of the file are with the network.

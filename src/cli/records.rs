@@ -125,7 +125,7 @@ pub fn history_table(lines: &[Vec<u8>], look: Look, out: &mut dyn Write) -> io::
             &look.end_time(&entry.started_at, &entry.finished_at),
             &entry.source_path,
             &human_size(entry.size),
-            &human_rate(entry.bytes_per_second),
+            &speed(&entry),
             &entry.job,
             &entry.key,
         ];
@@ -145,6 +145,14 @@ pub fn history_table(lines: &[Vec<u8>], look: Look, out: &mut dyn Write) -> io::
         writeln!(out, "{uploads} upload{plural}, {}", human_size(bytes))?;
     }
     Ok(lines.len() - uploads)
+}
+
+fn speed(entry: &HistoryEntry) -> String {
+    // Its bytes were there already.
+    if entry.size > 0 && entry.bytes_per_second == 0 {
+        return "-".to_owned();
+    }
+    human_rate(entry.bytes_per_second)
 }
 
 /// The Events Table. Where there is room, with the event's kind (otherwise its message has

@@ -1,19 +1,21 @@
 //! One try of one file: open it, name it, upload it.
 
+use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
 use time::OffsetDateTime;
 
 use crate::clock;
 use crate::naming::{KeyError, ObjectKey, key_of_file};
-use crate::record::ledger::{Fingerprint, KeyHash, fingerprint};
+use crate::record::ledger::{Fingerprint, KeyHash, Ledger, fingerprint};
 use crate::record::{EventKind, Severity};
 use crate::source::file::{OpenError, SourceFile};
 use crate::source::scan::Candidate;
 use crate::status::CurrentFile;
-use crate::text::{escape_bytes, human_size};
+use crate::text::escape_bytes;
 use crate::upload::{self, Context, Task, UploadError, Uploaded, content_type};
 
+use super::announcement::Announcement;
 use super::{
     Env, JobRunner, KEYS_COMPARED, Pass, Step, counted_key, progress_of, windows_closed_for,
 };
@@ -39,6 +41,8 @@ pub(super) struct Attempts {
     pub count: u32,
     /// Tries since S3 last accepted anything of it.
     pub fruitless: u32,
+    /// That something of it is sent has been told.
+    pub announced: bool,
     pub failure_told: bool,
 }
 
@@ -64,7 +68,7 @@ impl JobRunner {
         let Some(key) = self.key_of(pass, &work, env) else {
             return Some(Step::Continue);
         };
-        self.announce(&work, &key, env);
+        self.count_try(&work, &key);
         let result = self.upload(&work, &key, env);
         self.report_clock(env);
         match result {
@@ -178,35 +182,7 @@ impl JobRunner {
         )
     }
 
-    /// The first try of a file is a start; a later one is news only when it goes on with parts.
-    fn announce(&mut self, work: &Work<'_>, key: &ObjectKey, env: &mut Env<'_>) {
-        let shown = escape_bytes(&work.path);
-        let resumes = env
-            .records
-            .ledger()
-            .uploads_of(&self.job.name, &shown)
-            .iter()
-            .any(|open| !open.abort && open.fingerprint == work.fingerprint);
-        let first = !self.attempts.contains_key(&work.fingerprint);
-        if first {
-            let size = human_size(work.file.identity().size);
-            let (kind, message) = if resumes {
-                (
-                    EventKind::UploadResumed,
-                    format!("goes on with `{shown}` ({size})"),
-                )
-            } else {
-                (
-                    EventKind::UploadStarted,
-                    format!("uploads `{shown}` ({size})"),
-                )
-            };
-            let event = self
-                .event(kind, Severity::Info, &message)
-                .source_path(&work.path)
-                .key(key.as_str());
-            env.records.event(&event);
-        }
+    fn count_try(&mut self, work: &Work<'_>, key: &ObjectKey) {
         let attempts = self
             .attempts
             .entry(work.fingerprint)
@@ -216,6 +192,7 @@ impl JobRunner {
                 started: clock::monotonic(),
                 count: 0,
                 fruitless: 0,
+                announced: false,
                 failure_told: false,
             });
         attempts.count += 1;
@@ -248,13 +225,30 @@ impl JobRunner {
             None => content_type::of(&work.candidate.relative),
         };
         let advance = |sent| progress.advance(sent);
+        let attempts = self.attempts.get_mut(&work.fingerprint);
+        let announced = attempts.as_ref().is_some_and(|attempts| attempts.announced);
+        let (ledger, events) = env.records.lend();
+        let announcement = Announcement {
+            job: &job.name,
+            path: &work.path,
+            size: work.file.identity().size,
+            key,
+            resumes: has_parts(ledger, &job.name, &source_path, work.fingerprint),
+            events: RefCell::new(events),
+            told: Cell::new(announced),
+        };
+        let announce = |key: &ObjectKey| {
+            progress.goes_to(key);
+            announcement.tell(key);
+        };
         let mut context = Context {
             client: &mut self.client,
-            ledger: env.records.ledger(),
+            ledger,
             signals,
             limiter: &self.limiter,
             object: &job.object,
             transfer: &job.transfer,
+            announce: &announce,
             progress: &advance,
             may_continue: &may_continue,
             shrink: self.shrink,
@@ -267,7 +261,13 @@ impl JobRunner {
             content_type,
             fingerprint: work.fingerprint,
         };
-        upload::upload(&mut context, task)
+        let result = upload::upload(&mut context, task);
+        if let Some(attempts) = attempts {
+            attempts.announced = announcement.told.get();
+        }
+        let written = announcement.events.into_inner().written();
+        env.records.take_back(written);
+        result
     }
 
     fn report_clock(&mut self, env: &mut Env<'_>) {
@@ -310,4 +310,11 @@ impl JobRunner {
             log::info!("[{}] an upload is aborted later: {failure}", self.job.name);
         }
     }
+}
+
+/// Whether an upload in parts of this very file is open.
+fn has_parts(ledger: &Ledger, job: &str, source_path: &str, fingerprint: Fingerprint) -> bool {
+    let open = ledger.uploads_of(job, source_path);
+    open.iter()
+        .any(|open| !open.abort && open.fingerprint == fingerprint)
 }

@@ -3,6 +3,7 @@
 //! A [`JobRunner`] is a state machine without waits of its own: [`JobRunner::step`] does the next
 //! piece of work and says what comes then, so that the agent can serve several jobs with one thread.
 
+mod announcement;
 mod attempt;
 mod batch;
 mod failure;

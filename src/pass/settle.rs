@@ -9,6 +9,7 @@ use crate::source::afterwards::{self, Outcome};
 use crate::text::{escape_bytes, human_duration, human_rate, human_size};
 use crate::upload::Uploaded;
 
+use super::announcement::new_name;
 use super::attempt::Work;
 use super::{Env, JobRunner, Pass, counted_key};
 
@@ -31,7 +32,7 @@ impl JobRunner {
         self.shrink = self.shrink.saturating_sub(1);
         let key = &uploaded.key;
         let size = work.file.identity().size;
-        let entry = HistoryEntry::new(&FinishedUpload {
+        let mut entry = HistoryEntry::new(&FinishedUpload {
             job: &self.job.name,
             source_path: &work.path,
             size,
@@ -48,11 +49,13 @@ impl JobRunner {
             version_id: uploaded.receipt.version_id.as_deref(),
             after_upload: after_upload_word(&self.job.after_upload),
         });
-        if uploaded.already_there {
-            pass.tally.passed_over += 1;
-        } else {
+        if attempts.announced {
             pass.tally.uploaded += 1;
             pass.tally.bytes += size;
+        } else {
+            // How long a look took says nothing about the line.
+            entry.bytes_per_second = 0;
+            pass.tally.passed_over += 1;
         }
         env.status.job(&self.job.name, |status| {
             status.state = "working".to_owned();
@@ -60,16 +63,21 @@ impl JobRunner {
             status.backlog = status.backlog.saturating_sub(1);
             status.backlog_bytes = status.backlog_bytes.saturating_sub(size);
         });
-        let path = escape_bytes(&work.path);
-        let (kind, message) = if uploaded.already_there {
+        let (path, shown_size) = (escape_bytes(&work.path), human_size(size));
+        let new_name = new_name(&attempts.key, key);
+        let (kind, message) = if !attempts.announced {
             let message = format!(
-                "`{path}` is not sent: an object with the same bytes is there already, and counts as its upload"
+                "`{path}` is not sent: an object with the same bytes is there already, and counts as its upload{new_name}"
             );
             (EventKind::FileSkipped, message)
+        } else if uploaded.already_there {
+            let message = format!(
+                "uploaded `{path}` ({shown_size}): S3 did not say so, but an object with its bytes is there{new_name}"
+            );
+            (EventKind::UploadFinished, message)
         } else {
             let message = format!(
-                "uploaded `{path}` ({}) in {}, {}",
-                human_size(size),
+                "uploaded `{path}` ({shown_size}) in {}, {}{new_name}",
                 human_duration(clock::monotonic().saturating_duration_since(attempts.started)),
                 human_rate(entry.bytes_per_second)
             );

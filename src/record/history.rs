@@ -29,7 +29,7 @@ pub struct HistoryEntry {
     pub finished_at: String,
     /// How long it took, to the millisecond; at least 0.001.
     pub seconds: f64,
-    /// `size / seconds`, rounded down.
+    /// `size / seconds`, rounded down; 0 where nothing had to be sent.
     pub bytes_per_second: u64,
     /// Parts of the upload; 0 if it was a single PUT.
     pub parts: u32,

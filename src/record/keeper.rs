@@ -16,7 +16,9 @@ use super::{Event, EventKind, HistoryEntry, JsonLines, Repair, Severity, read_la
 use crate::clock;
 use crate::config::model::Config;
 
+mod lent;
 mod standing;
+pub use lent::LentEvents;
 
 /// A batch is closed when it has so many files, or is so old.
 const BATCH_FILES: usize = 64;

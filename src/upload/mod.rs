@@ -53,6 +53,8 @@ pub struct Context<'a> {
     pub limiter: &'a RefCell<Option<Limiter>>,
     pub object: &'a ObjectOptions,
     pub transfer: &'a TransferOptions,
+    /// Called before anything of the file is sent, with the key that it goes to.
+    pub announce: &'a dyn Fn(&ObjectKey),
     /// Called with the number of the file's bytes that are sent, often.
     pub progress: &'a dyn Fn(u64),
     /// Asked between two parts: whether to go on now.
@@ -97,7 +99,7 @@ pub struct Uploaded {
     pub resumed_bytes: u64,
     /// As the history has it: algorithm and value.
     pub checksum: Option<String>,
-    /// Nothing was sent: an object with the same bytes has the key.
+    /// An object with the same bytes has the key: nothing was sent, or S3 did not confirm what was.
     pub already_there: bool,
 }
 
@@ -135,6 +137,7 @@ pub fn upload(context: &mut Context<'_>, task: Task<'_>) -> Result<Uploaded, Upl
 
 /// The same without a look at what is there.
 fn send(context: &mut Context<'_>, task: Task<'_>) -> Result<Uploaded, UploadError> {
+    (context.announce)(task.key);
     let size = task.file.identity().size;
     if size > context.transfer.multipart_threshold && size > 0 {
         multipart::upload(context, task)

@@ -8,6 +8,7 @@
     reason = "servers need threads and deadlines need a clock; the product's rule is not theirs"
 )]
 
+mod announcements;
 mod bandwidth;
 mod certificates;
 mod check_places;
