@@ -24,14 +24,14 @@ wait
 rm -rf "$FILESYSTEM_ROOT"
 "#;
 
-struct LocalStack {
+pub struct LocalStack {
     port: u16,
     _keeper: Child,
 }
 
 impl LocalStack {
     /// The one that all tests share; `None`, and a word about it, when there is none to run.
-    fn place() -> Option<Place> {
+    pub fn place() -> Option<Place> {
         static SHARED: OnceLock<Option<LocalStack>> = OnceLock::new();
         let shared = SHARED.get_or_init(LocalStack::start).as_ref()?;
         Some(Place {

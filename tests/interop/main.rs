@@ -17,6 +17,7 @@
 mod acceptance;
 mod aws_cli;
 mod bucket;
+mod encryption;
 mod interruptions;
 mod localstack;
 mod objects;

@@ -23,7 +23,7 @@ pub struct Place {
 }
 
 impl Place {
-    fn weed() -> Option<Place> {
+    pub fn weed() -> Option<Place> {
         let weed = Weed::shared()?;
         Some(Place {
             endpoint: weed.https(),
@@ -31,12 +31,12 @@ impl Place {
         })
     }
 
-    fn bucket(&self, name: &str) -> Bucket {
+    pub fn bucket(&self, name: &str) -> Bucket {
         Bucket::new(&self.endpoint, name).trusting(self.ca_file.as_deref())
     }
 }
 
-fn agent(place: &Place, bucket: &Bucket, job: Value) -> Agent {
+pub fn agent(place: &Place, bucket: &Bucket, job: Value) -> Agent {
     let tls = place
         .ca_file
         .as_ref()
@@ -50,18 +50,18 @@ fn agent(place: &Place, bucket: &Bucket, job: Value) -> Agent {
         .with_job(job)
 }
 
-fn write_files(agent: &Agent) {
+pub fn write_files(agent: &Agent) {
     agent.write_file("small.bin", SMALL, 1);
     agent.write_file("large.bin", LARGE, 2);
 }
 
 /// The two files by key, with what their objects must hold.
-fn expected() -> [(&'static str, Vec<u8>); 2] {
+pub fn expected() -> [(&'static str, Vec<u8>); 2] {
     [("small.bin", SMALL, 1), ("large.bin", LARGE, 2)]
         .map(|(key, size, seed)| (key, Content::new(size, seed).bytes()))
 }
 
-fn history_of(agent: &Agent, key: &str) -> Value {
+pub fn history_of(agent: &Agent, key: &str) -> Value {
     let mut history = agent.history().into_iter();
     history.find(|entry| entry["key"] == key).unwrap()
 }
@@ -104,37 +104,6 @@ fn aws_cli_reads_class_tags_metadata_encryption_and_cache_control() {
             { "Key": "site", "Value": "7 north" },
         ]);
         assert_eq!(json!(tags), expected);
-    }
-}
-
-#[test]
-fn an_object_under_a_customer_key_is_readable_with_that_key_alone() {
-    let Some(place) = Place::weed() else { return };
-    let bucket = place.bucket("customer-key");
-    let Some(aws) = AwsCli::on(&place, &bucket.name) else {
-        return;
-    };
-    aws.create_bucket(&[]);
-    let key = "an example of exactly 32 letters";
-    let agent = agent(
-        &place,
-        &bucket,
-        json!({ "object": { "customer_key": key }, "transfer": { "verify": "always" } }),
-    );
-    write_files(&agent);
-    agent.once().expect_code(0);
-    let to = agent.folder().join("downloaded");
-    for (name, content) in expected() {
-        let with_key = [
-            "--sse-customer-algorithm",
-            "AES256",
-            "--sse-customer-key",
-            key,
-        ];
-        aws.get(name, &to, &with_key);
-        assert!(std::fs::read(&to).unwrap() == content, "{name}");
-        let without = aws.try_to("get-object", &["--key", name, to.to_str().unwrap()]);
-        assert!(without.is_err(), "{without:?}");
     }
 }
 

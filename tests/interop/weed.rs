@@ -70,7 +70,10 @@ impl Weed {
             "name": "test",
             "credentials": [{ "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY }],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-        }] });
+        }], "kms": {
+            "default_provider": "own",
+            "providers": { "own": { "type": "local", "enableOnDemandCreate": true } },
+        } });
         fs::write(weed.folder.join("s3.json"), config.to_string()).unwrap();
         write_certificates(&weed.folder);
         weed.start();
