@@ -15,6 +15,7 @@
 mod errors;
 mod kill;
 mod moving;
+mod race;
 mod replay;
 mod scenario;
 mod strace;
