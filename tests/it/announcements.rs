@@ -1,8 +1,10 @@
 //! With `if_exists`, events and history tell of what was sent, and of nothing else.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use crate::support::agent::Agent;
+use crate::support::agent::{Agent, SOON};
 use crate::support::server::{BUCKET, Failure, Request, S3Options, S3Server};
 
 const SIZE: u64 = 20_000;
@@ -112,4 +114,23 @@ fn what_was_sent_and_not_confirmed_is_told_as_uploaded_once_it_is_recognised() {
     assert_eq!(told, expected(&events));
     assert_message(&agent, "upload_finished", &["S3 did not say so"]);
     assert_ne!(agent.history()[0]["bytes_per_second"], 0);
+}
+
+#[test]
+fn the_status_names_the_key_that_the_file_goes_to() {
+    let server = S3Server::start(S3Options::default());
+    put_object(&server, "a.bin");
+    let agent = agent(&server, "rename")
+        .with_job(json!({ "transfer": { "bandwidth_limit": "10KiB/s", "minimum_rate": 0 } }));
+    agent.write_file("a.bin", SIZE * 10, 1);
+    let running = agent.start();
+    running.wait_for_event("upload_started", SOON);
+    let begin = Instant::now();
+    let path = agent.state().join("status.json");
+    while !std::fs::read_to_string(&path).is_ok_and(|text| text.contains("\"key\":\"a-1.bin\"")) {
+        let text = std::fs::read_to_string(&path);
+        assert!(begin.elapsed() < SOON, "{text:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(running.stop().success());
 }
