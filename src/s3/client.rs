@@ -170,17 +170,22 @@ impl Client {
         loop {
             match self.exchange(operation) {
                 Ok(answer) => return Ok(answer),
-                Err(failure) if self.mends(&failure, &mut mended)? => {}
+                Err(failure) if self.mends(operation, &failure, &mut mended)? => {}
                 Err(failure) => return Err(failure),
             }
         }
     }
 
     /// Whether the cause is gone now, and was not thought to be before.
-    fn mends(&mut self, failure: &Failure, mended: &mut Mended) -> Result<bool, Failure> {
+    fn mends(
+        &mut self,
+        operation: &Operation<'_>,
+        failure: &Failure,
+        mended: &mut Mended,
+    ) -> Result<bool, Failure> {
         let first = |done: &mut bool| !std::mem::replace(done, true);
         if failure.is_stale_connection() {
-            return Ok(first(&mut mended.connection));
+            return Ok(operation.is_idempotent() && first(&mut mended.connection));
         }
         if failure.class == Class::Clock && self.clock_corrected {
             return Ok(first(&mut mended.clock));

@@ -56,6 +56,14 @@ pub(super) struct Operation<'a> {
     pub limits: Limits,
 }
 
+impl Operation<'_> {
+    /// Whether it may be sent again where it is not known to have arrived: a second
+    /// CreateMultipartUpload would begin a second upload.
+    pub fn is_idempotent(&self) -> bool {
+        !matches!(self.command, Command::InitiateMultipartUpload { .. })
+    }
+}
+
 pub(super) enum Payload<'a> {
     /// No body and no `Content-Length`: GET, HEAD, DELETE.
     None,

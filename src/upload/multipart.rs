@@ -274,22 +274,14 @@ fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, Uploa
     let checksum = context.transfer.checksum;
     let sha256 = existing::mark(context, task)?;
     end_unanswered(context.client, context.ledger, task.job)?;
-    let token = announced(context, task);
-    let options = CreateOptions {
-        object: context.object,
-        content_type: task.content_type,
-        token: Some(&token),
-        sha256: sha256.as_deref(),
+    let (token, id) = match ask_for_upload(context, task, sha256.as_deref()) {
+        // A pooled connection that is closed may have brought the request there before: the next one
+        // begins an upload of its own, and the first is looked for as any that was not answered.
+        Err(failure) if failure.is_stale_connection() => {
+            ask_for_upload(context, task, sha256.as_deref())?
+        }
+        asked => asked?,
     };
-    let id = context
-        .client
-        .create_multipart_upload(task.key.as_str(), options, checksum)
-        .inspect_err(|failure| {
-            // Refused, there is certainly no upload; otherwise only its answer may be missing.
-            if matches!(failure.http_status, Some(400..500)) {
-                context.ledger.end_upload(&token);
-            }
-        })?;
     let open = OpenUpload {
         token,
         job: task.job.to_owned(),
@@ -310,6 +302,36 @@ fn create(context: &mut Context<'_>, task: Task<'_>) -> Result<OpenUpload, Uploa
         log::warn!("an upload is not written down, the state directory fails: {error}");
     }
     Ok(open)
+}
+
+/// An upload of S3's, with the token that it was announced by.
+fn ask_for_upload(
+    context: &mut Context<'_>,
+    task: Task<'_>,
+    sha256: Option<&str>,
+) -> Result<(String, UploadId), Failure> {
+    let token = announced(context, task);
+    let options = CreateOptions {
+        object: context.object,
+        content_type: task.content_type,
+        token: Some(&token),
+        sha256,
+    };
+    let asked = context.client.create_multipart_upload(
+        task.key.as_str(),
+        options,
+        context.transfer.checksum,
+    );
+    match asked {
+        Ok(id) => Ok((token, id)),
+        Err(failure) => {
+            // Refused, there is certainly no upload; otherwise only its answer may be missing.
+            if matches!(failure.http_status, Some(400..500)) {
+                context.ledger.end_upload(&token);
+            }
+            Err(failure)
+        }
+    }
 }
 
 /// The token of an upload that is about to be created, after a note of it.

@@ -42,6 +42,29 @@ fn an_upload_whose_beginning_was_not_answered_is_aborted() {
     assert_eq!((creates(&server), server.open_uploads()), (2, (0, 0)));
 }
 
+/// On a connection that has served before, a missing answer looks like one that was closed while
+/// nothing was on it.
+#[test]
+fn neither_of_two_uploads_stays_open_when_a_used_connection_ends_at_the_beginning_of_one() {
+    let server = S3Server::start(S3Options::default());
+    let agent = agent(&server).with_job(json!({"order": "name"}));
+    agent.write_file("a-small-one", 1000, 2);
+    lose_the_answer(&server);
+    agent.once().expect_code(0);
+    assert!(holds_content(
+        &server.object_path(BUCKET, "large"),
+        LARGE,
+        1
+    ));
+    let requests = server.requests();
+    let lost = requests.iter().find(|r| r.is_create_multipart()).unwrap();
+    let earlier = |r: &&Request| r.connection_id == lost.connection_id && r.is_put_object();
+    assert!(requests.iter().any(|r| earlier(&r)), "a used connection");
+    assert_eq!(creates(&server), 2);
+    agent.once().expect_code(0);
+    assert_eq!(server.open_uploads(), (0, 0));
+}
+
 #[test]
 fn it_is_aborted_by_the_next_run_although_its_file_is_gone() {
     let server = S3Server::start(S3Options::default());
