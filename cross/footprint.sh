@@ -1,6 +1,6 @@
 #!/bin/bash
 # Measures what the binaries of cross/build.sh cost, and prints the rows of README's table:
-# `cross/footprint.sh TARGET…`, or `all`; `cross/footprint.sh peers` measures other programs.
+# `cross/footprint.sh TARGET…`, or `all`; `peers` measures other programs.
 #
 # For root on Debian: it installs what it needs. One target takes from 3 minutes on its own
 # processor to 15 under emulation.
@@ -99,13 +99,15 @@ peers() {
 mkdir -p "$work"
 tools
 cargo test --quiet --test footprint --no-run
-if [ "$1" = all ]; then
-    shopt -s nullglob
-    set -- "$work"/dist/*/s3ferry
-    set -- "${@%/s3ferry}"
-    set -- "${@##*/}"
-fi
 for target in "$@"; do
-    if [ "$target" = peers ]; then peers; else row "$target"; fi
+    case $target in
+        all)
+            for binary in "$work"/dist/*/s3ferry; do
+                row "$(basename "${binary%/s3ferry}")"
+            done
+            ;;
+        peers) peers ;;
+        *) row "$target" ;;
+    esac
 done
 exit
