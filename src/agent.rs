@@ -10,12 +10,12 @@ use crate::config::model::Config;
 use crate::os::lock::StateLock;
 use crate::os::notify;
 use crate::os::signals::Signals;
-use crate::pass::{Env, JobRunner, Step, Tally};
+use crate::pass::{Env, JobRunner, Left, Step, Tally};
 use crate::processing_state::ProcessingStates;
 use crate::progress;
 use crate::record::keeper::{Records, Repaired, today};
 use crate::record::{Event, EventKind, Severity, copy, parse_timestamp};
-use crate::status::{self, ALL_PAUSED, RESUME, Status, StatusFile};
+use crate::status::{self, ALL_PAUSED, LastError, RESUME, Status, StatusFile};
 use crate::transport::raise_clock_floor;
 
 mod changes;
@@ -132,14 +132,15 @@ impl Agent {
         Ok(total)
     }
 
-    /// What went wrong with a job since `since` and is not mended, with its cure, a line each.
+    /// What went wrong with a job since `since`, is not mended, and is not in this run's log as an
+    /// error, with its cure, a line each.
     pub fn troubles(&self, since: &str) -> Vec<String> {
         let status = self.status.current();
-        let paused = status
-            .processing_damaged
+        let paused = (status.processing_damaged && !status.damage_logged)
             .then(|| format!("{ALL_PAUSED}; {RESUME}"));
         let of_jobs = status.jobs.into_iter().filter_map(|job| {
-            let error = job.last_error.filter(|error| *error.time >= *since)?;
+            let is_untold = |error: &LastError| *error.time >= *since && !error.logged;
+            let error = job.last_error.filter(is_untold)?;
             let cure = error.hint.map(|hint| format!("; {hint}"));
             let cure = cure.unwrap_or_default();
             Some(format!("[{}] {}{cure}", job.name, error.message))
@@ -147,8 +148,15 @@ impl Agent {
         paused.into_iter().chain(of_jobs).collect()
     }
 
-    pub fn stopped(&self) -> bool {
-        self.signals.stop_requested()
+    /// What is left where TERM or INT has ended the passes.
+    pub fn stopped(&self) -> Option<Left> {
+        self.signals.stop_requested().then(|| {
+            let mut left = Left::default();
+            for runner in self.runners.iter().filter(|runner| runner.is_enabled()) {
+                left.add(runner.left());
+            }
+            left
+        })
     }
 
     /// The job that is due first, and when.

@@ -44,6 +44,9 @@ pub struct Status {
     /// `processing.json` is damaged, so every job is paused.
     #[serde(default, skip_serializing_if = "is_default")]
     pub processing_damaged: bool,
+    /// This run has logged that as an error.
+    #[serde(skip)]
+    pub damage_logged: bool,
     /// The configuration on the disk, as long as the one before it is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration_rejected: Option<Rejected>,
@@ -63,7 +66,9 @@ pub struct JobStatus {
     pub name: String,
     /// `waiting`, `working`, `retrying`, `blocked`, `paused` or `outside_window`.
     pub state: String,
+    /// When the pass under way, or else the last one, began.
     pub last_pass: Option<String>,
+    /// `None` while one is under way.
     pub next_pass: Option<String>,
     /// The next try, while retrying.
     pub next_try: Option<String>,
@@ -125,6 +130,9 @@ pub struct LastError {
     pub class: String,
     pub message: String,
     pub hint: Option<String>,
+    /// This run has logged it as an error.
+    #[serde(skip)]
+    pub logged: bool,
 }
 
 impl CurrentFile {
@@ -234,7 +242,6 @@ impl StatusFile {
         if inner.written.as_ref() == Some(&inner.status) {
             return;
         }
-        inner.written = Some(inner.status.clone());
         inner.written_at = Some(now);
         notify::status(|| inner.status.line());
         let mut content = inner.status.clone();
@@ -243,8 +250,9 @@ impl StatusFile {
         let mut text = serde_json::to_vec(&content).unwrap_or_default();
         text.push(b'\n');
         // No fsync: after a power cut nobody runs, and an old status is as good as none.
-        if let Err(error) = durable::replace_volatile(&self.path, &text) {
-            log::debug!("cannot write `{}`: {error}", self.path.display());
+        match durable::replace_volatile(&self.path, &text) {
+            Ok(()) => inner.written = Some(inner.status.clone()),
+            Err(error) => log::debug!("cannot write `{}`: {error}", self.path.display()),
         }
     }
 }

@@ -113,8 +113,10 @@ impl Agent {
                     "paused",
                 )
             };
-            self.status
-                .job(&job, |status| status.state = state.to_owned());
+            self.status.job(&job, |status| {
+                status.state = state.to_owned();
+                status.next_pass = None;
+            });
             if announce {
                 let event = Event::new(clock::wall(), kind, Severity::Info, message).job(&job);
                 self.records.event(&event);
@@ -128,6 +130,7 @@ impl Agent {
         self.status.service(|status| {
             let damaged = states.damage().is_some();
             told = std::mem::replace(&mut status.processing_damaged, damaged);
+            status.damage_logged |= damaged && !told;
         });
         let Some(damage) = states.damage().filter(|_| !told) else {
             return;

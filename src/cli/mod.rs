@@ -4,6 +4,7 @@
 mod arguments;
 mod check;
 mod cleanup;
+mod elsewhere;
 mod help;
 mod once;
 mod plan;

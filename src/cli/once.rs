@@ -21,8 +21,11 @@ pub fn run(invocation: &Invocation) -> u8 {
     };
     let started = timestamp(clock::wall());
     match agent.once(invocation.give_up) {
-        Ok(_) if agent.stopped() => exit::OK,
         Ok(tally) => {
+            if let Some(left) = agent.stopped() {
+                log::warn!("stopped by a signal, {left}");
+                return exit::OK;
+            }
             let code = exit_code(&tally);
             if code != exit::OK {
                 // Events tell of a trouble once; whoever runs this from cron asks each time.

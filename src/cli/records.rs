@@ -276,16 +276,37 @@ pub fn events_csv(lines: &[Vec<u8>], out: &mut dyn Write) -> io::Result<usize> {
     Ok(lines.len() - csv.rows)
 }
 
-/// The stored lines as they are.
+/// The stored lines of the history as they are.
 ///
 /// # Errors
 /// `out` cannot be written.
-pub fn json(lines: &[Vec<u8>], out: &mut dyn Write) -> io::Result<()> {
+pub fn history_json(lines: &[Vec<u8>], out: &mut dyn Write) -> io::Result<usize> {
+    json(lines, |line| HistoryEntry::parse(line).is_some(), out)
+}
+
+/// The stored lines of the events as they are.
+///
+/// # Errors
+/// `out` cannot be written.
+pub fn events_json(lines: &[Vec<u8>], out: &mut dyn Write) -> io::Result<usize> {
+    json(lines, |line| EventLine::parse(line).is_some(), out)
+}
+
+fn json(
+    lines: &[Vec<u8>],
+    is_record: impl Fn(&[u8]) -> bool,
+    out: &mut dyn Write,
+) -> io::Result<usize> {
+    let mut skipped = 0;
     for line in lines {
+        if !is_record(line) {
+            skipped += 1;
+            continue;
+        }
         out.write_all(line)?;
         out.write_all(b"\n")?;
     }
-    Ok(())
+    Ok(skipped)
 }
 
 /// Rows of comma-separated values, quoted by RFC 4180 but ended by a plain newline, as the

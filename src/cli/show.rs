@@ -90,7 +90,8 @@ fn write(
         colour: colour(),
     };
     match (invocation.form, invocation.command) {
-        (Form::Json, _) => records::json(lines, out).map(|()| 0),
+        (Form::Json, Command::Events) => records::events_json(lines, out),
+        (Form::Json, _) => records::history_json(lines, out),
         (Form::Csv, Command::Events) => records::events_csv(lines, out),
         (Form::Csv, _) => records::history_csv(lines, out),
         (Form::Table, Command::Events) => records::events_table(lines, look, out),
@@ -115,10 +116,10 @@ fn follow(invocation: &Invocation, view: &View) -> Result<(), Trouble> {
     let (mut follower, lines, damaged) =
         Follower::open(&path, files, count, &mut wanted).map_err(Trouble::Reading)?;
     let mut out = io::stdout().lock();
-    write(invocation, view, &lines, &mut out)
-        .and_then(|_| out.flush())
+    let skipped = write(invocation, view, &lines, &mut out)
+        .and_then(|skipped| out.flush().map(|()| skipped))
         .map_err(Trouble::Writing)?;
-    warn_of(damaged, &path);
+    warn_of(damaged + skipped, &path);
     while somebody_reads(&out, &signals).map_err(Trouble::Writing)? {
         let new: Vec<Vec<u8>> = follower
             .poll()

@@ -7,6 +7,7 @@ use rustix::process::Pid;
 use serde_json::{Value, json};
 
 use super::arguments::{Form, Invocation};
+use super::elsewhere;
 use super::view::View;
 use super::{complain, exit, print};
 use crate::clock;
@@ -32,10 +33,14 @@ pub fn run(invocation: &Invocation) -> u8 {
         }
     };
     let running = holder.map(|pid| pid.as_raw_nonzero().get());
+    let elsewhere = match running {
+        Some(_) => None,
+        None => elsewhere::service_of(&invocation.config),
+    };
     let status = current(&view, &states, running);
     let shown = match invocation.form {
-        Form::Json => print(&as_json(&status, running)),
-        _ => print(&text(&view, &status, running)),
+        Form::Json => print(&as_json(&status, running, elsewhere)),
+        _ => print(&text(&view, &status, running, elsewhere)),
     };
     match shown {
         exit::OK => view.code,
@@ -88,7 +93,7 @@ fn current(view: &View, states: &ProcessingStates, running: Option<i32>) -> Stat
     status
 }
 
-fn as_json(status: &Status, running: Option<i32>) -> String {
+fn as_json(status: &Status, running: Option<i32>, elsewhere: Option<i32>) -> String {
     let mut value = serde_json::to_value(status).unwrap_or_default();
     if let Some(object) = value.as_object_mut() {
         // What the file leaves out where there is nothing to tell is still a field for a program.
@@ -100,14 +105,18 @@ fn as_json(status: &Status, running: Option<i32>) -> String {
             job.entry("stuck").or_insert(0.into());
             job.entry("stuck_files").or_insert(json!([]));
             job.entry("room_lacking").or_insert(0.into());
+            job.remove("told");
         }
+        // What the service keeps for its next start is for nobody else.
+        object.remove("server_time");
         object.insert("running".to_owned(), running.is_some().into());
         object.insert("pid".to_owned(), running.into());
+        object.insert("elsewhere".to_owned(), elsewhere.into());
     }
     format!("{value}\n")
 }
 
-fn text(view: &View, status: &Status, running: Option<i32>) -> String {
+fn text(view: &View, status: &Status, running: Option<i32>, elsewhere: Option<i32>) -> String {
     let mut out = String::new();
     // Writing to a String does not fail.
     let _ = match running {
@@ -116,8 +125,18 @@ fn text(view: &View, status: &Status, running: Option<i32>) -> String {
             "running, process {pid}, since {}",
             shown(view, &status.started_at)
         ),
-        None => writeln!(out, "not running"),
+        None => writeln!(
+            out,
+            "not running on the state directory `{}`",
+            view.state_dir.display()
+        ),
     };
+    if let Some(pid) = elsewhere {
+        let _ = writeln!(
+            out,
+            "process {pid} runs with this configuration file, on another `state_dir`, which takes a restart to change"
+        );
+    }
     for line in troubles(view, status) {
         let _ = writeln!(out, "{line}");
     }

@@ -54,6 +54,18 @@ impl StateLock {
     }
 }
 
+/// The processes that hold a lock of this kind on any file; of other users' processes the kernel
+/// tells this as well.
+pub fn holders_of_any() -> io::Result<Vec<i32>> {
+    let locks = std::fs::read_to_string("/proc/locks")?;
+    let holders = locks.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let is_flock = words.next() == Some("FLOCK");
+        words.nth(2)?.parse().ok().filter(|_| is_flock)
+    });
+    Ok(holders.collect())
+}
+
 /// A line is `1: FLOCK  ADVISORY  WRITE 4242 fd:01:1234 0 EOF`, see proc_locks(5).
 fn is_locked(locks: &str, inode: u64) -> bool {
     locks.lines().any(|line| {

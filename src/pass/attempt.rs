@@ -16,6 +16,7 @@ use crate::text::escape_bytes;
 use crate::upload::{self, Context, Task, UploadError, Uploaded, content_type};
 
 use super::announcement::Announcement;
+use super::room::Judged;
 use super::{
     Env, JobRunner, KEYS_COMPARED, Pass, Step, counted_key, progress_of, windows_closed_for,
 };
@@ -75,7 +76,7 @@ impl JobRunner {
             Ok(uploaded) => {
                 self.uploaded(pass, &work, uploaded, env);
                 env.records.flush_if_due(clock::monotonic());
-                self.make_room_meanwhile(env);
+                self.make_room_meanwhile(Judged::Later, env);
                 Some(Step::Continue)
             }
             Err(error) => self.failed(pass, work.fingerprint, candidate, &key, error, env),

@@ -15,6 +15,8 @@ use crate::source::scan::{Candidate, Found, Scan, Verdict, scan};
 /// Candidates kept at a time: about 200 bytes each.
 pub(super) const BATCH: usize = 4096;
 
+/// The class of what has nothing to do with the store.
+const LOCAL: &str = "local";
 const FOLDER: &str = "mount or create the folder, and let s3ferry's user read it";
 
 impl JobRunner {
@@ -27,14 +29,7 @@ impl JobRunner {
                 return false;
             }
         };
-        if self.trouble.folder_is_back() {
-            let event = self.event(
-                EventKind::JobUnblocked,
-                Severity::Info,
-                "the source folder can be read again",
-            );
-            env.records.event(&event);
-        }
+        self.folder_readable(env);
         self.show_stuck(env);
         for (relative, error) in &found.problems {
             self.place_unreadable(pass, relative, error, env);
@@ -152,26 +147,39 @@ impl JobRunner {
         )
     }
 
+    fn folder_readable(&mut self, env: &mut Env<'_>) {
+        if self.trouble.folder_is_back() {
+            let event = self.event(
+                EventKind::JobUnblocked,
+                Severity::Info,
+                "the source folder can be read again",
+            );
+            env.records.event(&event);
+        }
+        // Of the errors in the status only that of the folder is local.
+        self.forget_error(|error| error.class == LOCAL, env);
+    }
+
     fn folder_unreadable(&mut self, pass: &mut Pass, error: &std::io::Error, env: &mut Env<'_>) {
         pass.tally.local += 1;
-        if !self.trouble.block_by_folder() {
-            pass.old_troubles += 1;
-            return;
-        }
+        pass.not_tried += 1;
+        let news = self.trouble.block_by_folder();
         let message = format!(
             "cannot read the folder `{}`: {error}",
             self.job.source_path.display()
         );
-        let event = self
-            .event(EventKind::JobBlocked, Severity::Error, &message)
-            .error(EventError {
-                class: "local",
-                hint: Some(FOLDER),
-                ..EventError::default()
-            });
-        env.records.event(&event);
+        if news {
+            let event = self
+                .event(EventKind::JobBlocked, Severity::Error, &message)
+                .error(EventError {
+                    class: LOCAL,
+                    hint: Some(FOLDER),
+                    ..EventError::default()
+                });
+            env.records.event(&event);
+        }
         self.trouble
-            .tell(env, &self.job.name, "local", &message, Some(FOLDER));
+            .tell(env, &self.job.name, LOCAL, &message, Some(FOLDER), news);
     }
 
     fn place_unreadable(
@@ -182,6 +190,7 @@ impl JobRunner {
         env: &mut Env<'_>,
     ) {
         pass.tally.local += 1;
+        pass.not_tried += 1;
         let path = self.path_bytes(relative);
         let place = fingerprint(&self.job.name, "", &path, Identity::default());
         let message = format!("cannot read `{}`: {error}", self.path_shown(relative));
@@ -194,7 +203,7 @@ impl JobRunner {
             .event(EventKind::FileSkipped, Severity::Warning, &message)
             .source_path(&path)
             .error(EventError {
-                class: "local",
+                class: LOCAL,
                 hint,
                 ..EventError::default()
             });

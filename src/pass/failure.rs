@@ -6,9 +6,11 @@ use crate::record::ledger::Fingerprint;
 use crate::record::{EventError, EventKind, Severity};
 use crate::s3::{Class, Failure};
 use crate::source::scan::Candidate;
+use crate::status::LastError;
 use crate::text::escape_bytes;
 use crate::upload::UploadError;
 
+use super::room::Judged;
 use super::{Env, JobRunner, Pass, Step};
 
 /// So often in a row may a file fail before others get their turn.
@@ -55,6 +57,9 @@ impl JobRunner {
             }
             UploadError::S3(failure) => match failure.class {
                 Class::ThisFile => {
+                    if failure.http_status.is_some() {
+                        self.recovered(env);
+                    }
                     self.attempts.remove(&fingerprint);
                     pass.tally.local += 1;
                     self.refuse(fingerprint, failure.hint);
@@ -110,6 +115,7 @@ impl JobRunner {
             failure.class.name(),
             &failure.to_string(),
             failure.hint,
+            false,
         );
         if to_the_back {
             self.deferred.insert(fingerprint);
@@ -118,6 +124,8 @@ impl JobRunner {
             pass.queue.push_front(candidate);
         }
         env.records.flush();
+        // The disk fills up in an outage as well.
+        self.make_room_meanwhile(Judged::Now, env);
         Some(match self.trouble.retry_at() {
             Some(at) => Step::WaitUntil(at),
             None => Step::Continue,
@@ -169,7 +177,8 @@ impl JobRunner {
         pass.queue.clear();
         pass.more = false;
         pass.looked_twice = true;
-        if self.trouble.block() {
+        let news = self.trouble.block();
+        if news {
             let message = match failure.http_status {
                 Some(_) => format!("S3 refuses the job: {failure}"),
                 None if failure.has_code("NoCredentials") => {
@@ -190,11 +199,12 @@ impl JobRunner {
             failure.class.name(),
             &failure.to_string(),
             failure.hint,
+            news,
         );
         None
     }
 
-    /// S3 has taken a file: what was wrong is over.
+    /// S3 has taken a file, or refuses nothing but this one: what was wrong is over.
     pub(super) fn recovered(&mut self, env: &mut Env<'_>) {
         let recovery = self.trouble.succeed(clock::monotonic());
         if recovery.connection {
@@ -213,10 +223,14 @@ impl JobRunner {
             );
             env.records.event(&event);
         }
-        if recovery.connection || recovery.block {
-            env.status
-                .job(&self.job.name, |status| status.last_error = None);
-        }
+        self.forget_error(|_| true, env);
+    }
+
+    /// What is mended is no longer shown.
+    pub(super) fn forget_error(&self, mended: impl Fn(&LastError) -> bool, env: &mut Env<'_>) {
+        env.status.job(&self.job.name, |status| {
+            status.last_error.take_if(|error| mended(error));
+        });
     }
 
     pub(super) fn source_failed(
@@ -234,6 +248,7 @@ impl JobRunner {
         let hint = Some("let s3ferry's user read the file, and check the disk");
         self.is_stuck(fingerprint, path, &message, hint, env);
         if !self.tell_local(fingerprint) {
+            pass.not_tried += 1;
             return;
         }
         let event = self

@@ -37,11 +37,12 @@ use crate::transport::TransportError;
 use crate::upload::Limiter;
 
 use attempt::Attempts;
+use room::Judged;
 pub use room::windows_closed_for;
 use state::Pass;
 use stuck::Stuck;
-pub use tally::Tally;
 use tally::files;
+pub use tally::{Left, Tally};
 use trouble::Trouble;
 
 /// How many files' refusals are remembered between passes.
@@ -178,8 +179,10 @@ impl JobRunner {
     /// Takes over when the next pass is due from the runner that this one replaces.
     pub fn inherit(&mut self, old: &JobRunner) {
         self.trouble.remember(old.trouble.told());
-        // What waited for a window is due at once: the windows may be others now.
-        if old.pass.is_none() && !old.waits_for_window {
+        // What waited for a window, or for somebody, is due at once: the windows may be others now,
+        // and the reload may be the cure.
+        let waited = old.waits_for_window || old.trouble.told() != Told::default();
+        if old.pass.is_none() && !waited && old.stuck.count() == 0 {
             self.next_due = old.next_due.min(clock::monotonic() + self.job.interval);
         }
     }
@@ -243,6 +246,15 @@ impl JobRunner {
         }
     }
 
+    /// What the pass under way has not come to, or all where none has begun.
+    pub fn left(&self) -> Left {
+        let unseen = Left {
+            at_least: self.walks == 0,
+            ..Left::default()
+        };
+        self.pass.as_ref().map_or(unseen, Pass::left)
+    }
+
     fn begin(&mut self, now: Instant, env: &mut Env<'_>) -> Step {
         self.next_due = now + self.job.interval;
         self.waits_for_window = false;
@@ -251,8 +263,9 @@ impl JobRunner {
         env.status.job(&self.job.name, |status| {
             status.state = "working".to_owned();
             status.last_pass = Some(timestamp(clock::wall()));
+            status.next_pass = None;
         });
-        self.make_room(env);
+        self.make_room(Judged::Later, env);
         self.stuck.begin();
         let mut pass = Pass::new(now);
         if !self.fill_queue(&mut pass, env) {
@@ -289,8 +302,7 @@ impl JobRunner {
         let mut tally = pass.tally;
         tally.left += pass.unsettled;
         env.records.flush();
-        let did_something =
-            tally.uploaded + tally.passed_over > 0 || tally.local > pass.old_troubles;
+        let did_something = tally.uploaded + tally.passed_over > 0 || tally.local > pass.not_tried;
         if did_something {
             let elapsed = clock::monotonic().saturating_duration_since(pass.started);
             let message = tally.summary(elapsed);
@@ -302,7 +314,7 @@ impl JobRunner {
         if tally.left == 0 {
             self.deferred.clear();
         }
-        self.make_room(env);
+        self.make_room(Judged::Now, env);
         self.settle_status(env);
         Step::PassFinished(tally)
     }
@@ -338,10 +350,11 @@ impl JobRunner {
             "waiting"
         };
         let wait = self.next_due.saturating_duration_since(clock::monotonic());
+        let next = self.enabled.then(|| timestamp(clock::wall() + wait));
         env.status.job(&self.job.name, |status| {
             status.state = state.to_owned();
             status.told = self.trouble.told();
-            status.next_pass = Some(timestamp(clock::wall() + wait));
+            status.next_pass = next;
             status.next_try = None;
         });
     }

@@ -33,6 +33,15 @@ pub fn windows_closed_for(job: &Job, now: OffsetDateTime) -> Option<Duration> {
     (!job.windows_override.is_some_and(is_nearly_full)).then_some(closed)
 }
 
+/// Whether it is time to say that there is too little room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged {
+    /// What the pass uploads may go later.
+    Later,
+    /// No more will go for now.
+    Now,
+}
+
 /// What has gone.
 #[derive(Debug, Default)]
 struct Removed {
@@ -50,16 +59,16 @@ impl JobRunner {
     }
 
     /// As [`JobRunner::make_room`], within a pass.
-    pub(super) fn make_room_meanwhile(&mut self, env: &mut Env<'_>) {
+    pub(super) fn make_room_meanwhile(&mut self, judged: Judged, env: &mut Env<'_>) {
         let now = clock::monotonic();
         let recent = |at| now.saturating_duration_since(at) < AGAIN_WITHIN_A_PASS;
         if !self.made_room_at.is_some_and(recent) {
-            self.make_room(env);
+            self.make_room(judged, env);
         }
     }
 
     /// Removes files that are uploaded until enough is free, or none is left.
-    pub(super) fn make_room(&mut self, env: &mut Env<'_>) {
+    pub(super) fn make_room(&mut self, judged: Judged, env: &mut Env<'_>) {
         let Some(keep_free) = self.job.prune else {
             return;
         };
@@ -82,7 +91,7 @@ impl JobRunner {
         }
         let mut removed = Removed::default();
         let result = self.remove_oldest(keep_free, needed, &mut removed, env);
-        self.tell_of_room(keep_free, &removed, result, env);
+        self.tell_of_room(keep_free, &removed, result, judged, env);
     }
 
     /// Never more than `needed` bytes and a file: what was removed may be freed later.
@@ -171,13 +180,18 @@ impl JobRunner {
         &mut self,
         keep_free: FreeSpace,
         removed: &Removed,
-        result: io::Result<()>,
+        mut result: io::Result<()>,
+        judged: Judged,
         env: &mut Env<'_>,
     ) {
-        let lacks = missing(&self.job.source_path, keep_free).unwrap_or(0);
-        let was_told = self.trouble.lack_room(lacks > 0);
-        let is_news = removed.files > 0 || !was_told;
-        self.show_room(lacks, env);
+        let mut lacks = missing(&self.job.source_path, keep_free).unwrap_or(0);
+        let is_news = if judged == Judged::Later && lacks > 0 {
+            (lacks, result) = (0, Ok(()));
+            removed.files > 0
+        } else {
+            self.show_room(lacks, env);
+            !self.trouble.lack_room(lacks > 0) || removed.files > 0
+        };
         if !is_news {
             return;
         }

@@ -206,7 +206,7 @@ impl JobRunner {
                 log::debug!("{message}");
                 self.is_stuck(work.fingerprint, &work.path, &message, WRITE_BOTH, env);
                 pass.tally.local += 1;
-                pass.old_troubles += 1;
+                pass.not_tried += 1;
                 pass.set_aside.insert(work.fingerprint);
             }
         }
@@ -234,5 +234,6 @@ impl JobRunner {
 /// comes to it again.
 fn leave_for_next_pass(pass: &mut Pass, work: &Work<'_>) {
     pass.tally.local += 1;
+    pass.not_tried += 1;
     pass.set_aside.insert(work.fingerprint);
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::record::ledger::{Fingerprint, KeyHash};
 use crate::source::scan::Candidate;
 
-use super::Tally;
+use super::{Left, Tally};
 
 /// The pass under way.
 #[derive(Debug)]
@@ -23,8 +23,9 @@ pub struct Pass {
     pub keys: HashMap<KeyHash, Box<[u8]>>,
     /// Not again in this pass.
     pub set_aside: HashSet<Fingerprint>,
-    /// How many of `tally.local` are no news.
-    pub old_troubles: u64,
+    /// How many of `tally.local` a walk has met, or are known from earlier passes: nothing was done
+    /// about them.
+    pub not_tried: u64,
     pub tally: Tally,
 }
 
@@ -39,8 +40,17 @@ impl Pass {
             looked_twice: false,
             keys: HashMap::new(),
             set_aside: HashSet::new(),
-            old_troubles: 0,
+            not_tried: 0,
             tally: Tally::default(),
+        }
+    }
+
+    /// What has not been sent yet.
+    pub fn left(&self) -> Left {
+        Left {
+            files: self.queue.len() as u64,
+            bytes: self.queue.iter().map(|file| file.identity.size).sum(),
+            at_least: self.more || self.unsettled > 0,
         }
     }
 }

@@ -41,7 +41,7 @@ impl Stuck {
         }
     }
 
-    fn count(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.met.len() as u64
     }
 

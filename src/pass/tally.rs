@@ -19,6 +19,32 @@ pub struct Tally {
     pub left: u64,
 }
 
+/// What a pass that was stopped has not come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Left {
+    pub files: u64,
+    pub bytes: u64,
+    /// There are more, or nobody has looked.
+    pub at_least: bool,
+}
+
+impl Left {
+    /// Counts another job's in.
+    pub fn add(&mut self, other: Left) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.at_least |= other.at_least;
+    }
+}
+
+impl std::fmt::Display for Left {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let at_least = if self.at_least { "at least " } else { "" };
+        let (files, bytes) = (files(self.files), human_size(self.bytes));
+        write!(f, "{at_least}{files} ({bytes}) left for the next run")
+    }
+}
+
 impl Tally {
     /// Counts another pass in.
     pub fn add(&mut self, other: &Tally) {

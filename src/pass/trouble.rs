@@ -109,7 +109,7 @@ impl Trouble {
         self.retry_at = None;
     }
 
-    /// Puts the failure into the status.
+    /// Puts the failure into the status. `logged`: it has just been an event of severity `error`.
     pub fn tell(
         &self,
         env: &mut Env<'_>,
@@ -117,6 +117,7 @@ impl Trouble {
         class: &str,
         message: &str,
         hint: Option<&str>,
+        logged: bool,
     ) {
         let (blocked, told) = (self.is_blocked(), self.told);
         let wait = self
@@ -131,6 +132,7 @@ impl Trouble {
                 class: class.to_owned(),
                 message: message.to_owned(),
                 hint: hint.map(str::to_owned),
+                logged,
             });
         });
         env.status.write_if_due(clock::monotonic());

@@ -28,6 +28,7 @@ mod leftovers;
 mod loop_and_signals;
 mod main_job;
 mod many_files;
+mod mended;
 mod moving;
 mod objects;
 mod output;

@@ -292,10 +292,20 @@ fn texts_that_could_be_formulas_are_marked_in_csv() {
 }
 
 #[test]
-fn stored_lines_are_printed_as_they_are() {
-    let mut out = Vec::new();
-    json(&[b"{\"a\" : 1}".to_vec(), b"{}".to_vec()], &mut out).unwrap();
-    assert_eq!(out, b"{\"a\" : 1}\n{}\n");
+fn stored_records_are_printed_as_they_are_and_nothing_else_is() {
+    for (write, lines) in [
+        (
+            history_json as fn(&[Vec<u8>], &mut dyn Write) -> _,
+            uploads(),
+        ),
+        (events_json, events()),
+    ] {
+        let mut out = Vec::new();
+        assert_eq!(write(&lines, &mut out).unwrap(), 1);
+        let kept = lines.iter().filter(|line| line.starts_with(b"{\"v\":1,"));
+        let whole: Vec<u8> = kept.flat_map(|line| [line, &b"\n"[..]].concat()).collect();
+        assert_eq!(out, whole);
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Running {
         ProcessInfo::of(self.child.id())
     }
 
-    #[allow(dead_code, reason = "the footprint suite alone asks for it")]
+    #[allow(dead_code, reason = "only some suites ask for it")]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
