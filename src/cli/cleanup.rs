@@ -112,7 +112,7 @@ fn clean(
     let mut client =
         Client::new(job, signals).map_err(|error| (exit::CONFIGURATION, error.to_string()))?;
     let explain = |failure: Failure| {
-        let cure = failure.hint.map(|hint| format!("; {hint}"));
+        let cure = failure.cure().map(|hint| format!("; {hint}"));
         (
             code_of(&failure),
             format!("{failure}{}", cure.unwrap_or_default()),

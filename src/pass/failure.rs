@@ -64,7 +64,7 @@ impl JobRunner {
                     pass.tally.local += 1;
                     self.refuse(fingerprint, failure.hint);
                     let message = not_uploaded(&path, &failure);
-                    self.is_stuck(fingerprint, &path, &message, failure.hint, env);
+                    self.is_stuck(fingerprint, &path, &message, failure.cure(), env);
                     self.tell_failed(&path, key, &failure, Severity::Error, env);
                 }
                 Class::Blocked | Class::Credentials => {
@@ -114,7 +114,7 @@ impl JobRunner {
             &self.job.name,
             failure.class.name(),
             &failure.to_string(),
-            failure.hint,
+            failure.cure(),
             false,
         );
         if to_the_back {
@@ -198,7 +198,7 @@ impl JobRunner {
             &self.job.name,
             failure.class.name(),
             &failure.to_string(),
-            failure.hint,
+            failure.cure(),
             news,
         );
         None
@@ -290,6 +290,6 @@ fn error_of(failure: &Failure) -> EventError<'_> {
         code: failure.code.as_deref(),
         http_status: failure.http_status,
         request_id: failure.request_id.as_deref(),
-        hint: failure.hint,
+        hint: failure.cure(),
     }
 }

@@ -12,6 +12,7 @@ use s3::region::Region;
 use s3::request::Request;
 use time::{Duration, OffsetDateTime};
 
+use super::advice::{self, Advice};
 use super::failure::{self, Class, Failure};
 use super::headers;
 use super::operation::{Answer, Operation, Payload};
@@ -28,6 +29,7 @@ use crate::transport::{Journey, Stage, Transport, TransportError, raise_clock_fl
 /// One destination, one connection, one set of credentials.
 pub struct Client {
     transport: Transport,
+    advice: Advice,
     configured: Destination,
     /// The same, in the region that AWS has named since.
     destination: Destination,
@@ -75,6 +77,7 @@ impl Client {
         )?;
         Ok(Client {
             transport,
+            advice: Advice::of(job),
             expected_bucket_owner: job.object.expected_bucket_owner.clone(),
             customer_key: job.object.customer_key.clone(),
             uses_conditions: true,
@@ -171,9 +174,14 @@ impl Client {
             match self.exchange(operation) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) if self.mends(operation, &failure, &mut mended)? => {}
-                Err(failure) => return Err(failure),
+                Err(failure) => return Err(self.advise(failure)),
             }
         }
+    }
+
+    /// With what the job's settings say of it.
+    pub(super) fn advise(&self, failure: Failure) -> Failure {
+        self.advice.on(failure, &self.destination)
     }
 
     /// Whether the cause is gone now, and was not thought to be before.
@@ -321,9 +329,9 @@ impl Client {
     /// A failure of the transport, with the place and the stage that it came to.
     pub(super) fn unreached(&self, operation: &'static str, error: &io::Error) -> Failure {
         let failure = failure::from_transport(operation, error);
-        let place = &self.destination;
+        let place = advice::address(&self.destination);
         Failure {
-            message: format!("{}:{}: {}", place.host, place.port, failure.message),
+            message: format!("{place}: {}", failure.message),
             stage: Some(self.transport.journey().stage),
             ..failure
         }

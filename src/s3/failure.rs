@@ -70,8 +70,10 @@ pub struct Failure {
     pub request_id: Option<String>,
     /// One line, without secrets.
     pub message: String,
-    /// What the user can do.
+    /// What the user can do, by the table.
     pub hint: Option<&'static str>,
+    /// The same, by the settings of the job, where these make a difference.
+    pub advice: Option<String>,
     /// How long the server asks to be left alone.
     pub retry_after: Option<Duration>,
     /// `<Region>` or `x-amz-bucket-region`.
@@ -117,6 +119,7 @@ impl Failure {
             request_id: None,
             message: message.into(),
             hint: None,
+            advice: None,
             retry_after: None,
             region: None,
             stage: None,
@@ -143,6 +146,16 @@ impl Failure {
             && (self.has_code("ConnectionReset") || self.has_code("ConnectionClosed"))
     }
 
+    /// What the user can do.
+    pub fn cure(&self) -> Option<&str> {
+        self.advice.as_deref().or(self.hint)
+    }
+
+    /// The store knows the request, but not what it asks for.
+    pub fn is_not_implemented(&self) -> bool {
+        self.has_code("NotImplemented") || self.http_status == Some(501)
+    }
+
     pub fn has_code(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
     }
@@ -152,12 +165,14 @@ const CLOCK: &str =
     "set the clock, for example with NTP; s3ferry signs with the server's time meanwhile";
 const REGION: &str = "set `region`, or the region in `host`, to the bucket's own";
 const REDIRECT: &str = "redirects are not followed: write into `host` or `endpoint` where the store really is, with `https://` if it wants TLS, or set `region` to the bucket's own";
-const PERMISSION: &str = "allow `s3:PutObject` on this bucket and prefix to the key, and check bucket policy and encryption key";
+pub(super) const PERMISSION: &str = "allow `s3:PutObject` on this bucket and prefix to the key, and check bucket policy and encryption key";
 const KEYS: &str =
     "check `access_key` and `secret_key`; the key may be deleted, inactive or mistyped";
 const EXPIRED: &str = "renew the session token";
 const BUCKET: &str = "create the bucket, or correct its name in `host` or `bucket`";
-const SETTING: &str = "the store does not accept a setting under `object`; correct or remove it";
+pub(super) const SETTING: &str =
+    "the store does not accept a setting under `object`; correct or remove it";
+pub(super) const NOT_S3: &str = "correct `host` or `endpoint`, or `port`: no S3 answers there; or see what answers in its place, such as a proxy or the log-in page of a network";
 const TOO_LARGE: &str = "the file is larger than the store takes";
 const LONG_KEY: &str = "shorten `prefix` or `change_filename`: a key has at most 1,024 bytes";
 const EXISTS: &str =
@@ -227,6 +242,7 @@ pub const HINTS: &[(&str, Class, &str)] = &[
         "make room in the bucket, or raise its quota",
     ),
     ("RetainUntilPassed", Class::Blocked, RETENTION),
+    ("NotS3", Class::Blocked, NOT_S3),
     ("ObjectExists", Class::ThisFile, EXISTS),
     ("PreconditionFailed", Class::ThisFile, EXISTS),
     ("EntityTooLarge", Class::ThisFile, TOO_LARGE),
@@ -267,6 +283,14 @@ pub fn from_answer(
             )
         };
     }
+    if let Some(kind) = network::web_page(status, headers, body) {
+        let message = format!("a web page ({kind}) came in place of an answer of S3's");
+        return Failure {
+            http_status: Some(status),
+            stage: Some(Stage::Exchange),
+            ..Failure::named("NotS3", operation, message)
+        };
+    }
     let ErrorAnswer {
         code,
         message,
@@ -303,6 +327,7 @@ pub fn from_answer(
         request_id: word(request_id).or_else(|| header("x-amz-request-id")),
         message,
         hint,
+        advice: None,
         retry_after: header("retry-after")
             .and_then(|value| value.trim().parse().ok())
             .map(Duration::from_secs),

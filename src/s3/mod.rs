@@ -3,6 +3,7 @@
 //! rust-s3 says what a request is (URL, headers, signature), ureq sends it. Nothing here decides
 //! what to do about a failure: a [`Failure`] carries its [`Class`], and the layers above ask it.
 
+mod advice;
 pub(crate) mod answer;
 pub mod checksum;
 mod client;

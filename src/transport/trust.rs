@@ -24,6 +24,8 @@ const FILE_LIMIT: u64 = 1024 * 1024;
 pub struct TlsError {
     pub file: TlsFile,
     pub flaw: Flaw,
+    /// The content is a key behind a password.
+    encrypted: bool,
     /// A sentence with the path in it.
     message: String,
 }
@@ -52,6 +54,7 @@ impl TlsError {
         TlsError {
             file,
             flaw,
+            encrypted: false,
             message: message.into(),
         }
     }
@@ -64,6 +67,9 @@ impl TlsError {
     /// What mends a file of `tls_options`.
     pub fn cure(&self) -> &'static str {
         match (self.file, self.flaw) {
+            (TlsFile::Key, _) if self.encrypted => {
+                "decrypt it into a file of s3ferry's user alone (`umask 077; openssl pkey -in KEY -out NEW`), and let `tls_options.client_key` name that"
+            }
             (TlsFile::Authorities, Flaw::Content) => {
                 "let `tls_options.ca_file` name a file with the CA's certificate in PEM"
             }
@@ -180,8 +186,22 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let pem = opened
         .read(path, FILE_LIMIT)
         .map_err(wrong(Flaw::Unreadable))?;
+    if is_encrypted(&pem) {
+        let message = format!("the private key in `{}` is encrypted", path.display());
+        return Err(TlsError {
+            encrypted: true,
+            ..TlsError::new(TlsFile::Key, Flaw::Content, message)
+        });
+    }
     PrivateKeyDer::from_pem_slice(&pem)
         .map_err(|error| TlsError::content(TlsFile::Key, path, "a private key in PEM", error))
+}
+
+/// PKCS #8's way, and that of OpenSSL's older files.
+fn is_encrypted(pem: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(pem);
+    text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+        || text.contains("Proc-Type: 4,ENCRYPTED")
 }
 
 #[cfg(test)]

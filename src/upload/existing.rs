@@ -120,8 +120,7 @@ fn send_without_condition(
 }
 
 fn is_not_implemented(result: &Result<Uploaded, UploadError>) -> bool {
-    matches!(result, Err(UploadError::S3(failure))
-        if failure.has_code("NotImplemented") || failure.http_status == Some(501))
+    matches!(result, Err(UploadError::S3(failure)) if failure.is_not_implemented())
 }
 
 fn look(context: &mut Context<'_>, task: Task<'_>) -> Result<Found, UploadError> {

@@ -13,7 +13,7 @@ use crate::support::server::{BUCKET, Failure, Request, S3Options, S3Server};
 use crate::support::tls::{Authority, TlsFront};
 
 /// What a healthy job on plain http shows, in order.
-const HEALTHY: [&str; 11] = [
+const HEALTHY: [&str; 12] = [
     "configuration",
     "folders",
     "tcp",
@@ -22,9 +22,10 @@ const HEALTHY: [&str; 11] = [
     "region",
     "s3:PutObject",
     "s3:GetObject",
-    "multipart",
-    "s3:ListMultipartUploadParts",
     "s3:AbortMultipartUpload",
+    "s3:ListMultipartUploadParts",
+    "s3:ListBucketMultipartUploads",
+    "multipart",
 ];
 
 fn check(agent: &Agent) -> Output {
@@ -242,7 +243,7 @@ fn each_missing_permission_is_named_with_what_goes_without_it() {
     fails(&output, "s3:PutObject", "AccessDenied", "s3:PutObject");
 
     type Matches = fn(&Request) -> bool;
-    let cases: [(&str, Matches, &str); 3] = [
+    let cases: [(&str, Matches, &str); 4] = [
         (
             "s3:GetObject",
             |r| r.method == "HEAD" && r.path.ends_with("check"),
@@ -250,8 +251,13 @@ fn each_missing_permission_is_named_with_what_goes_without_it() {
         ),
         (
             "s3:ListMultipartUploadParts",
-            |r| r.method == "GET",
+            |r| r.method == "GET" && r.query.contains("uploadId"),
             "begins anew",
+        ),
+        (
+            "s3:ListBucketMultipartUploads",
+            |r| r.method == "GET" && r.query.contains("uploads"),
+            "stays open",
         ),
         (
             "s3:AbortMultipartUpload",
@@ -266,6 +272,7 @@ fn each_missing_permission_is_named_with_what_goes_without_it() {
         let (message, cure) = only(&output, "warning", step);
         assert!(message.contains(without), "{output:#?}");
         assert!(cure.contains(step), "{output:#?}");
+        assert_eq!(server.open_uploads().0, 0, "{step}");
     }
 
     // Nothing that the job needs.

@@ -12,6 +12,7 @@ mod announcements;
 mod bandwidth;
 mod certificates;
 mod check_places;
+mod check_requests;
 mod clock;
 mod configuration;
 mod credentials;

@@ -119,7 +119,7 @@ fn credentials(client: &mut Client, about: &mut About<'_>) -> bool {
         Err(failure) => {
             // The step says what was asked for.
             let message = failure.message.as_str();
-            about.fail("credentials", message, failure.hint, code_of(&failure));
+            about.fail("credentials", message, failure.cure(), code_of(&failure));
             false
         }
     }

@@ -118,7 +118,7 @@ impl About<'_> {
 
     /// As [`About::fail`], of a request that did not work.
     pub fn fail_by(&mut self, step: &str, failure: &Failure) {
-        self.fail(step, failure.to_string(), failure.hint, code_of(failure));
+        self.fail(step, failure.to_string(), failure.cure(), code_of(failure));
     }
 
     fn print(&mut self, step: &str, verdict: Verdict, message: String, cure: Option<&str>) {

@@ -3,6 +3,8 @@
 //! `s3:PutObject` is all that uploads need. What else is refused makes a warning, which says what
 //! goes without it, unless the job's own settings depend on it.
 
+mod parts;
+
 use std::io::Read;
 
 use super::report::About;
@@ -11,7 +13,8 @@ use crate::config::Config;
 use crate::config::model::{IfExists, Job, ObjectLock, ObjectOptions, Verify};
 use crate::naming::ObjectKey;
 use crate::s3::checksum::Checksum;
-use crate::s3::{Body, Class, Client, CreateOptions, Failure, Receipt, UploadId};
+use crate::s3::{Body, Class, Client, CreateOptions, Failure, Receipt};
+use crate::transport::Stage;
 use crate::upload::hash::{Hashes, Wanted};
 
 /// What the test object holds.
@@ -21,8 +24,6 @@ const NAME: &str = ".s3ferry-check";
 
 const PUT: &str = "s3:PutObject";
 const GET: &str = "s3:GetObject";
-const LIST_PARTS: &str = "s3:ListMultipartUploadParts";
-const ABORT: &str = "s3:AbortMultipartUpload";
 
 /// Tries them all, as far as the first one gets.
 pub fn check(config: &Config, job: &Job, client: &mut Client, about: &mut About<'_>) {
@@ -44,13 +45,10 @@ pub fn check(config: &Config, job: &Job, client: &mut Client, about: &mut About<
     let Some(receipt) = trial.put(client, about) else {
         return;
     };
-    trial.head(client, about);
-    if let Some(upload) = trial.create(client, about) {
-        trial.list_parts(client, &upload, about);
-        trial.abort(client, &upload, about);
-    }
+    let may_look = trial.head(client, about);
     trial.checksum(client, &receipt, about);
-    trial.condition(client, about);
+    trial.condition(client, may_look, about);
+    trial.in_parts(client, may_look, about);
     trial.remove(client, about);
 }
 
@@ -78,6 +76,11 @@ impl Trial<'_> {
             token: None,
             sha256: None,
         }
+    }
+
+    /// Whether the job's requests carry a condition.
+    fn is_conditional(&self) -> bool {
+        self.job.object.if_exists != IfExists::Overwrite
     }
 
     /// The one request that everything stands on: its refusal tells of keys, region, bucket and
@@ -128,10 +131,12 @@ impl Trial<'_> {
         about.untried("object_lock", message, Some(cure));
     }
 
-    fn head(&self, client: &mut Client, about: &mut About<'_>) {
-        match client.head_object(self.key) {
+    /// Whether the object may be looked at.
+    fn head(&self, client: &mut Client, about: &mut About<'_>) -> bool {
+        let failure = match client.head_object(self.key) {
             Ok(Some(object)) if object.size == Some(CONTENT.len() as u64) => {
                 about.ok(GET, "the object can be looked at, and is whole");
+                return true;
             }
             Ok(found) => {
                 let size = found.and_then(|object| object.size);
@@ -143,68 +148,28 @@ impl Trial<'_> {
                 };
                 let cure = "ask those who run the store: it does not give back what it confirms";
                 about.fail(GET, message, Some(cure), exit::REFUSED);
+                return true;
             }
-            Err(failure) if self.job.transfer.verify == Verify::Always => {
-                let cure =
-                    "allow `s3:GetObject` below the prefix, or set `transfer.verify` to \"auto\"";
-                about.fail(GET, failure.to_string(), Some(cure), code_of(&failure));
-            }
-            Err(failure) => {
-                let without = match self.job.object.if_exists {
-                    IfExists::Overwrite => {
-                        "where the answer to a large file's last request is lost, the file is sent again"
-                    }
-                    _ => {
-                        "an object that is there is noticed only after the file has been sent, and never known for ours"
-                    }
-                };
-                let message = format!("{failure}; {without}");
-                about.warn(GET, message, Some("allow `s3:GetObject` below the prefix"));
-            }
+            Err(failure) => failure,
+        };
+        if self.job.transfer.verify == Verify::Always {
+            let cure =
+                "allow `s3:GetObject` below the prefix, or set `transfer.verify` to \"auto\"";
+            let cure = cure_of(&failure, cure);
+            about.fail(GET, failure.to_string(), cure, code_of(&failure));
+        } else {
+            let without = match self.job.object.if_exists {
+                IfExists::Overwrite => {
+                    "where the answer to a large file's last request is lost, the file is sent again"
+                }
+                _ => {
+                    "an object that is there is noticed only after the file has been sent, and never known for ours"
+                }
+            };
+            let cure = cure_of(&failure, "allow `s3:GetObject` below the prefix");
+            about.warn(GET, shortfall(&failure, without), cure);
         }
-    }
-
-    /// An upload in parts, begun and ended without any.
-    fn create(&self, client: &mut Client, about: &mut About<'_>) -> Option<UploadId> {
-        let checksum = self.job.transfer.checksum;
-        match client.create_multipart_upload(self.key, self.options(), checksum) {
-            Ok(upload) => {
-                about.ok("multipart", "an upload in parts can be begun");
-                Some(upload)
-            }
-            Err(failure) => {
-                let message =
-                    format!("{failure}; files above `multipart_threshold` cannot be sent");
-                about.fail("multipart", message, failure.hint, code_of(&failure));
-                None
-            }
-        }
-    }
-
-    fn list_parts(&self, client: &mut Client, upload: &UploadId, about: &mut About<'_>) {
-        match client.list_parts(self.key, upload, None) {
-            Ok(_) => about.ok(LIST_PARTS, "its parts can be listed"),
-            Err(failure) => {
-                let message = format!("{failure}; after a restart an upload in parts begins anew");
-                let cure = "allow `s3:ListMultipartUploadParts` below the prefix";
-                about.warn(LIST_PARTS, message, Some(cure));
-            }
-        }
-    }
-
-    fn abort(&self, client: &mut Client, upload: &UploadId, about: &mut About<'_>) {
-        match client.abort_multipart_upload(self.key, upload) {
-            Ok(()) => about.ok(ABORT, "and it can be ended"),
-            Err(failure) => {
-                let message = format!(
-                    "{failure}; parts of files that changed meanwhile stay and are billed, and this \
-                     check leaves an upload without parts"
-                );
-                let cure = "allow `s3:AbortMultipartUpload` below the prefix, or set a lifecycle rule \
-                            that ends incomplete uploads";
-                about.warn(ABORT, message, Some(cure));
-            }
-        }
+        false
     }
 
     /// Whether the store keeps the checksum that it was sent, so that it can be compared later.
@@ -215,8 +180,13 @@ impl Trial<'_> {
         let kept = match receipt.checksum(sent.algorithm) {
             Some(kept) => Some(kept.clone()),
             None => match client.head_object_with_checksums(self.key) {
-                Ok(Some(object)) => object.receipt.checksum(sent.algorithm).cloned(),
-                Ok(None) | Err(_) => None,
+                Ok(object) => {
+                    object.and_then(|object| object.receipt.checksum(sent.algorithm).cloned())
+                }
+                Err(failure) => {
+                    let message = format!("{failure}; whether the store keeps it, does not show");
+                    return about.warn("checksum", message, failure.cure());
+                }
             },
         };
         match kept {
@@ -236,40 +206,91 @@ impl Trial<'_> {
         }
     }
 
-    /// Whether the store keeps an object from being replaced.
-    fn condition(&self, client: &mut Client, about: &mut About<'_>) {
-        if self.job.object.if_exists == IfExists::Overwrite {
+    /// Whether the store keeps an object from being replaced. Where it does not know the condition,
+    /// the job goes by a look at the object alone.
+    fn condition(&self, client: &mut Client, may_look: bool, about: &mut About<'_>) {
+        if !self.is_conditional() {
             return;
         }
         let step = "conditional writes";
-        let unguarded = "an object that somebody else makes at the same moment would be replaced";
         match client.put_object(self.key, self.options(), true, &self.body) {
+            Ok(_) => about.warn(step, IGNORED, Some(ALONE)),
             Err(failure) if failure.http_status == Some(412) => {
                 about.ok(step, "an object that is there is not replaced");
             }
-            Ok(_) => about.warn(
-                step,
-                format!("the store does not keep to `If-None-Match`; {unguarded}"),
-                None,
-            ),
-            Err(failure) => about.warn(step, format!("{failure}; {unguarded}"), None),
+            Err(failure) if failure.is_not_implemented() && may_look => {
+                about.warn(step, format!("{failure}; {UNGUARDED}"), Some(ALONE));
+            }
+            Err(failure) if failure.is_not_implemented() => {
+                about.fail(
+                    step,
+                    format!("{failure}; {UNSEEN}"),
+                    Some(LOOK),
+                    exit::REFUSED,
+                );
+            }
+            Err(failure) if failure.class.is_temporary() => {
+                about.warn(step, shortfall(&failure, UNGUARDED), failure.cure());
+            }
+            Err(failure) => about.fail_by(step, &failure),
         }
     }
 
     /// No job deletes objects, so a refusal is as good.
     fn remove(&self, client: &mut Client, about: &mut About<'_>) {
-        let key = self.key;
-        let message = match client.delete_object(key) {
-            Ok(()) => format!("`{key}` was removed again"),
-            Err(_) => format!("`{key}` is left there: the key may not delete it, and need not"),
-        };
-        about.ok("test object", message);
+        let (step, key) = ("test object", self.key);
+        match client.delete_object(key) {
+            Ok(()) => about.ok(step, format!("`{key}` was removed again")),
+            Err(failure) if is_refused(&failure) => {
+                let message =
+                    format!("`{key}` is left there: the key may not delete it, and need not");
+                about.ok(step, message);
+            }
+            Err(failure) => {
+                let message = format!("{failure}; `{key}` may be left there");
+                about.warn(step, message, failure.cure());
+            }
+        }
+    }
+}
+
+const UNGUARDED: &str = "an object that somebody else makes at the same moment would be replaced";
+const IGNORED: &str = "the store does not keep to `If-None-Match`; an object that somebody else makes \
+     at the same moment would be replaced";
+const ALONE: &str = "see that nobody else writes below the prefix while files are sent, or take a \
+     store that knows `If-None-Match`";
+
+const UNSEEN: &str = "without a look at the object nothing is sent";
+const LOOK: &str =
+    "allow `s3:GetObject` below the prefix, or set `object.if_exists` to \"overwrite\"";
+
+/// Whether the key may not do this, by the store's word.
+fn is_refused(failure: &Failure) -> bool {
+    failure.class == Class::Blocked && matches!(failure.http_status, Some(401 | 403))
+}
+
+/// `permission`, if that is what was missing; else what helps with such a failure.
+fn cure_of<'a>(failure: &'a Failure, permission: &'a str) -> Option<&'a str> {
+    if is_refused(failure) {
+        Some(permission)
+    } else {
+        failure.cure()
+    }
+}
+
+/// What goes without a request that failed; nothing is known where it may work the next time.
+fn shortfall(failure: &Failure, without: &str) -> String {
+    if failure.class.is_temporary() {
+        format!("{failure}; whether this works otherwise, does not show")
+    } else {
+        format!("{failure}; {without}")
     }
 }
 
 /// What the refusal of a PUT is about.
 fn step_of(failure: &Failure) -> &'static str {
     match failure.code.as_deref() {
+        Some("NotS3") => Stage::Exchange.name(),
         Some(
             "PermanentRedirect"
             | "AuthorizationHeaderMalformed"

@@ -9,7 +9,7 @@ use rustls::pki_types::UnixTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Class, LATER};
+use super::{Class, LATER, WORD_LIMIT, answer, bounded};
 use crate::transport::{Fault, Stopped};
 
 const NETWORK: &str = "check the network and the host; s3ferry tries again by itself";
@@ -197,6 +197,24 @@ pub fn in_disguise(status: u16, body: &[u8]) -> Option<&'static str> {
     found.map(|(_, code)| *code)
 }
 
+/// The `Content-Type` of a refusal that is HTML: stores answer in XML or with nothing. Only where the
+/// status would otherwise be blamed on permissions, bucket or settings: a proxy in front of a store
+/// has pages of its own for what passes.
+pub fn web_page(status: u16, headers: &http::HeaderMap, body: &[u8]) -> Option<String> {
+    if !matches!(status, 401 | 403 | 404 | 405 | 501) || answer::error(body).is_some() {
+        return None;
+    }
+    let kind = headers.get("content-type");
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let start = String::from_utf8_lossy(&body[..body.len().min(64)]).to_ascii_lowercase();
+    let start = start.trim_start_matches('\u{feff}').trim_start();
+    let is_html = start.starts_with("<!doctype html")
+        || start.starts_with("<html")
+        || (kind.starts_with("text/html") && start.starts_with('<'));
+    let shown = if kind.is_empty() { "HTML" } else { kind };
+    is_html.then(|| bounded(shown, WORD_LIMIT))
+}
+
 fn name_of(fault: &Fault) -> &'static str {
     match fault {
         Fault::ProxyUnreachable(_) => "ProxyUnreachable",
@@ -280,7 +298,10 @@ fn judge_certificate(error: &CertificateError) -> (&'static str, Option<String>)
             ("CertificateUnknownIssuer", Some(text.to_owned()))
         }
         // webpki's own error has no type here.
-        other if format!("{other:?}").contains("CaUsedAsEndEntity") => ("CertificateIsCa", None),
+        other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            let text = "the server shows a CA's own certificate, which is made to sign others";
+            ("CertificateIsCa", Some(text.to_owned()))
+        }
         _ => ("CertificateRefused", None),
     }
 }
