@@ -14,9 +14,9 @@ const CHECKSUM: &str = "transfer.checksum";
 /// Under `overwrite` no request carries a condition.
 const NO_CONDITION: &str = "s3ferry sends no condition under `overwrite`: see what asks for one, a \
      rule of the bucket or something on the way to the store";
-const OWN_CA: &str = "let `tls_options.ca_file` hold the CA that signed the server's certificate, \
-     and not that certificate itself; where a CA in between signed it, let the server send that one's \
-     certificate as well, or add it to the file";
+const OWN_CA: &str = "let `tls_options.ca_file` hold the CA that signed the server's certificate; \
+     where a CA in between signed it, let the server send that one's certificate as well, or add it to \
+     the file";
 
 /// What is known of a job before its first request.
 #[derive(Debug)]

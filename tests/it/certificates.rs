@@ -145,6 +145,14 @@ fn each_mistake_has_its_place_and_its_cure_in_every_command() {
         told("no PEM", path, key, "is not a certificate in PEM", "in PEM");
         std::fs::write(path, text).unwrap();
     }
+    for encrypted in [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGjMF8G\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nMIGj\n-----END EC PRIVATE KEY-----\n",
+    ] {
+        std::fs::write(&files.key, encrypted).unwrap();
+        let (key, cure) = ("client_key", "openssl pkey");
+        told("encrypted", &files.key, key, "is encrypted", cure);
+    }
     std::fs::write(&files.key, "no PEM").unwrap();
     told(
         "no key",

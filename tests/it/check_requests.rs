@@ -30,12 +30,12 @@ fn finds(output: &Output, step: &str, verdict: &str, message: &str, cure: &str) 
     }
 }
 
-fn of_object(method: &'static str) -> impl Fn(&Request) -> bool + Send + 'static {
-    move |r| r.method == method && r.path.ends_with(".s3ferry-check") && !r.query.contains("pload")
+fn of_object(request: &Request, method: &str) -> bool {
+    request.method == method && request.path.ends_with(".s3ferry-check") && request.query.is_empty()
 }
 
-fn with_upload(method: &'static str) -> impl Fn(&Request) -> bool + Send + 'static {
-    move |r| r.method == method && r.query.contains("uploadId")
+fn of_upload(request: &Request, method: &str) -> bool {
+    request.method == method && request.query.contains("uploadId")
 }
 
 fn is_part(request: &Request) -> bool {
@@ -263,18 +263,14 @@ fn put_object_alone_is_enough_and_leaves_no_upload() {
 fn what_is_no_matter_of_permission_is_not_called_one() {
     let server = S3Server::start(S3Options::default());
     let agent = agent(&server, json!({}));
-    type Matches = Box<dyn Fn(&Request) -> bool + Send>;
-    let cases: [(&str, fn() -> Matches); 4] = [
-        ("s3:GetObject", || Box::new(of_object("HEAD"))),
-        ("s3:ListMultipartUploadParts", || {
-            Box::new(with_upload("GET"))
+    type Matches = fn(&Request) -> bool;
+    let cases: [(&str, Matches); 4] = [
+        ("s3:GetObject", |r| of_object(r, "HEAD")),
+        ("s3:ListMultipartUploadParts", |r| of_upload(r, "GET")),
+        ("s3:ListBucketMultipartUploads", |r| {
+            r.method == "GET" && r.query.contains("uploads")
         }),
-        ("s3:ListBucketMultipartUploads", || {
-            Box::new(|r| r.method == "GET" && r.query.contains("uploads"))
-        }),
-        ("s3:AbortMultipartUpload", || {
-            Box::new(with_upload("DELETE"))
-        }),
+        ("s3:AbortMultipartUpload", |r| of_upload(r, "DELETE")),
     ];
     for (step, matches) in cases {
         for (failure, message) in [
@@ -282,7 +278,7 @@ fn what_is_no_matter_of_permission_is_not_called_one() {
             (Failure::hang_up(), "Connection"),
         ] {
             server.heal();
-            server.fail_next(usize::MAX, matches(), failure);
+            server.fail_next(usize::MAX, matches, failure);
             let output = check(&agent, 0);
             finds(&output, step, "warning", message, "tries again by itself");
             let found = finding(&output, step).to_string();
@@ -292,7 +288,7 @@ fn what_is_no_matter_of_permission_is_not_called_one() {
     }
     for failure in [Failure::error(500, "InternalError"), Failure::hang_up()] {
         server.heal();
-        server.fail_next(usize::MAX, of_object("DELETE"), failure);
+        server.fail_next(usize::MAX, |r| of_object(r, "DELETE"), failure);
         let output = check(&agent, 0);
         let cure = "tries again by itself";
         finds(&output, "test object", "warning", "may be left there", cure);
@@ -300,7 +296,7 @@ fn what_is_no_matter_of_permission_is_not_called_one() {
     }
     server.heal();
     let busy = Failure::error(503, "SlowDown");
-    server.fail_next(usize::MAX, of_object("HEAD"), busy);
+    server.fail_next(usize::MAX, |r| of_object(r, "HEAD"), busy);
     let agent = agent.with_job(json!({ "transfer": { "verify": "always" } }));
     let output = check(&agent, 75);
     finds(&output, "s3:GetObject", "failed", "503", "tries again");

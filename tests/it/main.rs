@@ -11,6 +11,7 @@
 mod announcements;
 mod bandwidth;
 mod certificates;
+mod check_cures;
 mod check_places;
 mod check_requests;
 mod clock;

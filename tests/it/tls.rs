@@ -132,20 +132,26 @@ fn every_fault_of_a_certificate_is_named_with_its_cure() {
             "no name at all",
             "`host`",
         ),
-        (&authority, ca, "CertificateIsCa", "", "CA:FALSE"),
+        (
+            &authority,
+            ca,
+            "CertificateIsCa",
+            "a CA's own certificate",
+            "CA:FALSE",
+        ),
         (
             &other,
             good(),
             "CertificateUnknownIssuer",
             "not trusted",
-            "ca_file",
+            "in between",
         ),
         (
             &namesake,
             good(),
             "CertificateUnknownIssuer",
             "by another one",
-            "ca_file",
+            "in between",
         ),
     ];
     for (signer, claims, code, words, cure) in cases {
