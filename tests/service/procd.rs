@@ -201,3 +201,104 @@ fn the_commented_example_is_a_configuration() {
         .run(&format!("s3ferry check --offline -c {GENERATED}"))
         .expect_code(0);
 }
+
+/// What UCI takes for an option of its own is refused where it could only be dropped, or taken for the
+/// opposite.
+#[test]
+fn mistakes_in_uci_are_refused_by_section_and_option() {
+    let server = S3Server::start(S3Options::default());
+    let Some(machine) = machine() else {
+        return;
+    };
+    machine.run("syslogd -O /tmp/messages").expect_code(0);
+    machine.wait_until("syslogd listens", || machine.host_path("/dev/log").exists());
+    let good = options(&[
+        ("bucket", BUCKET),
+        ("endpoint", &server.endpoint()),
+        ("access_key", ACCESS_KEY),
+        ("secret_key", SECRET_KEY),
+        ("source_path", SOURCE),
+    ]);
+    let write = |main: &str, job: &str| {
+        let sections = format!(
+            "config s3ferry 'main'\n\toption enabled '1'\n{main}\nconfig job 'first'\n{good}{job}"
+        );
+        machine.write(UCI, sections);
+    };
+    let job = "config job 'first': option";
+    let cases = [
+        ("", "\toption tls 'True'\n", format!("{job} tls is 'True'")),
+        (
+            "",
+            "\toption recursive ''\n",
+            format!("{job} recursive is ''"),
+        ),
+        (
+            "",
+            "\toption port 'https'\n",
+            format!("{job} port is 'https'"),
+        ),
+        (
+            "",
+            "\toption port '443 '\n",
+            format!("{job} port is '443 '"),
+        ),
+        (
+            "",
+            "\toption sorce_path '/x'\n",
+            format!("{job} sorce_path is unknown"),
+        ),
+        (
+            "",
+            "\toption storage_class 'X'\n",
+            format!("{job} storage_class is unknown"),
+        ),
+        (
+            "",
+            "\toption enabled '0'\n",
+            format!("{job} enabled is unknown"),
+        ),
+        ("", "\tlist filter 'a'\n", format!("{job} filter is a list")),
+        (
+            "\toption interval '1h'\n",
+            "",
+            "config s3ferry 'main': option interval is unknown".into(),
+        ),
+        (
+            "\toption enabled 'Yes'\n",
+            "",
+            "config s3ferry 'main': option enabled is 'Yes'".into(),
+        ),
+        (
+            "",
+            "\nconfig jobs 'second'\n\toption host 'x'\n",
+            "config jobs 'second'".into(),
+        ),
+    ];
+    for (main, job, place) in &cases {
+        write(main, job);
+        let refused = act(&machine, "start");
+        let message = format!("s3ferry: /etc/config/s3ferry: {place}");
+        assert!(refused.stderr.contains(&message), "{place}: {refused:#?}");
+        assert_eq!(told(&machine), "reload_trigger s3ferry\n", "{place}");
+        machine.wait_until("the log says so", || {
+            machine.read("/tmp/messages").contains(place)
+        });
+        assert!(!machine.host_path(GENERATED).exists(), "{place}");
+        let refused = act(&machine, "check").expect_code(78);
+        assert!(refused.stderr.contains(place), "{refused:#?}");
+    }
+
+    // What runs goes on with what it has.
+    write("", "\toption recursive 'yes'\n");
+    let started = act(&machine, "start").expect_code(0);
+    assert_eq!(started.stderr, "");
+    let before = (told(&machine), machine.read(GENERATED));
+    assert!(before.0.contains("open_instance\n"));
+    machine.write("/run/procd/running", "");
+    for (main, job, place) in &cases {
+        write(main, job);
+        act(&machine, "reload");
+        assert_eq!((told(&machine), machine.read(GENERATED)), before, "{place}");
+    }
+}
