@@ -14,6 +14,7 @@ use log::LevelFilter;
 use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger, WriteLogger};
 
 use crate::config::model::{LogOptions, Rotation};
+use crate::os::durable::cure_of_folder;
 
 /// Starts logging, once a process. A log file that cannot be opened is no reason not to run; it is
 /// said on standard error.
@@ -43,7 +44,10 @@ pub fn start(options: &LogOptions) {
                 self::config(LevelFilter::Error),
                 Lines::new(file),
             )),
-            Err(error) => trouble = Some(format!("cannot log to `{}`: {error}", path.display())),
+            Err(error) => {
+                let (shown, cure) = (path.display(), cure_of_folder(&error));
+                trouble = Some(format!("cannot log to `{shown}`: {error}; {cure}"));
+            }
         }
     }
     // Fails only where a logger is set already, which then is the one to use.

@@ -10,6 +10,7 @@ use rustix::fs::{Access, access};
 use super::model::{AfterUpload, Config, Job, JobPlaces, Place};
 use super::problem::Problem;
 use super::wording::quoted_path;
+use crate::os::durable::cure_of_read_only;
 
 /// A folder that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +137,7 @@ fn writable(path: &Path) -> Result<(), Refusal> {
         let cure = match error.kind() {
             io::ErrorKind::NotFound => "create it, or mount what holds it",
             io::ErrorKind::NotADirectory => "name a folder",
-            io::ErrorKind::ReadOnlyFilesystem => "mount it writable",
+            io::ErrorKind::ReadOnlyFilesystem => cure_of_read_only(),
             _ => "let the service's user write into it",
         };
         let shown = quoted_path(path);

@@ -90,6 +90,11 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
 /// Whether something can be made in `folder`, or, while that is missing, where it would be made:
 /// tried with a folder that is removed again. Permissions alone do not tell it of every file system.
 pub fn try_to_make(folder: &Path) -> io::Result<()> {
+    try_in(folder, |_| Ok(()))
+}
+
+/// Does `attempt` in a folder of a moment, in `folder` or where that would be made.
+fn try_in(folder: &Path, attempt: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let missing = |path: &&Path| match std::fs::metadata(path) {
         Err(error) => error.kind() == io::ErrorKind::NotFound,
         Ok(_) => false,
@@ -98,19 +103,41 @@ pub fn try_to_make(folder: &Path) -> io::Result<()> {
     let name = format!(".s3ferry-{}", rustix::process::getpid().as_raw_nonzero());
     let trial = existing.unwrap_or(folder).join(name);
     std::fs::create_dir(&trial)?;
-    std::fs::remove_dir(&trial)
+    let tried = attempt(&trial);
+    std::fs::remove_dir(&trial).and(tried)
+}
+
+/// As [`try_to_make`], and whether what is made there can hold anything: a full disk may take names
+/// all the same.
+pub fn try_to_write(folder: &Path) -> io::Result<()> {
+    try_in(folder, |trial| {
+        let file = trial.join("byte");
+        let written = std::fs::write(&file, b"\n");
+        std::fs::remove_file(&file).and(written)
+    })
 }
 
 /// What a person can do where a folder cannot be written for `error`.
 pub fn cure_of_folder(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on its disk",
-        io::ErrorKind::ReadOnlyFilesystem => "mount its file system writable",
+        io::ErrorKind::ReadOnlyFilesystem => cure_of_read_only(),
         io::ErrorKind::PermissionDenied => {
             "let the service's user write it, or run this as that user"
         }
         io::ErrorKind::NotADirectory => "name a folder",
         _ => "look to its disk: there must be room, and the service's user must be able to write",
+    }
+}
+
+/// systemd mounts everything read-only for a unit with `ProtectSystem=strict`, and marks what it has
+/// started.
+pub fn cure_of_read_only() -> &'static str {
+    if std::env::var_os("INVOCATION_ID").is_some() {
+        "let the unit write it, with `ReadWritePaths=` and this folder in `systemctl edit`; or mount \
+         its file system writable, if that is what is read-only"
+    } else {
+        "mount its file system writable"
     }
 }
 

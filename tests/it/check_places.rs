@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::agent::{Agent, Output};
+use crate::support::mounts::Mount;
 use crate::support::server::{ACCESS_KEY, S3Options, S3Server, SECRET_KEY};
 
 #[track_caller]
@@ -53,6 +54,23 @@ fn a_state_directory_that_cannot_be_made_is_found_before_it_is_needed() {
             .contains(".s3ferry-")
     }));
     assert!(!copying.state().exists());
+}
+
+/// Names still fit there, and nothing else: a start would fail.
+#[test]
+fn a_full_state_directory_is_not_called_good() {
+    let server = S3Server::start(S3Options::default());
+    let agent = Agent::new(&server);
+    std::fs::create_dir_all(agent.state()).unwrap();
+    let Some(_full) = Mount::tmpfs(&agent.state(), 64 << 10) else {
+        return;
+    };
+    let _ = std::fs::write(agent.state().join("fill"), vec![1; 128 << 10]);
+    let found = finding(&offline(&agent).expect_code(74), "state_dir");
+    holds(&found, "message", "No space left on device");
+    holds(&found, "cure", "make room on its disk");
+    let left = std::fs::read_dir(agent.state()).unwrap().count();
+    assert_eq!(left, 1);
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::machine::{CONFIG, Done, Files, Init, Machine, SOURCE, STATE, config, service_file};
+use crate::machine::{
+    CONFIG, Done, Files, Init, Machine, REFUSED_BY_THE_SERVICE, SOURCE, STATE, config, service_file,
+};
 use crate::support::files::holds_content;
 use crate::support::proxy::{FaultProxy, Plan};
 use crate::support::server::{BUCKET, S3Options, S3Server};
@@ -105,6 +107,22 @@ fn a_reload_takes_a_good_configuration_and_refuses_a_bad_one() {
         .expect_code(0);
     machine.wait_for_events("upload_finished", 2);
     assert!(server.keys(BUCKET).contains("site-7/second"));
+
+    // What only the service itself finds.
+    for (change, reason) in REFUSED_BY_THE_SERVICE {
+        let mut refused = better.clone();
+        change(&mut refused);
+        machine.configure(&refused);
+        for action in ["reload", "force-reload"] {
+            let told = act(&machine, action).expect_code(6);
+            let said = |part: &str| told.stderr.contains(part);
+            assert!(said(reason), "{told:#?}");
+            assert!(said("the old configuration stays in force: "), "{told:#?}");
+        }
+    }
+    machine.configure(&better);
+    let taken = act(&machine, "reload").expect_code(0);
+    assert!(taken.stdout.contains("has read its"), "{taken:#?}");
 
     let mut bad = better.clone();
     bad["jobs"][0]["interval"] = json!("soon");
@@ -259,9 +277,160 @@ fn a_start_beside_one_by_hand_fails_and_says_why() {
         refused.stderr.contains(&format!("running, process {pid},")),
         "{refused:#?}"
     );
+    let said = "s3ferry is already running on this state directory";
+    assert!(refused.stderr.contains(said), "{refused:#?}");
     assert_eq!(machine.service_pid(), pid);
     assert!(!machine.host_path(PIDFILE).exists());
     act(&machine, "status").expect_code(3);
+}
+
+/// A folder whose file system is full but for names.
+const FULL: &str = "mkdir -p /full && mount -t tmpfs -o size=64k,mode=1777 tmpfs /full \
+    && mkdir -m 777 /full/state && ! dd if=/dev/zero of=/full/fill 2>/dev/null";
+
+/// Root could do all of it; the user of the service cannot, and is told so. A service that works is
+/// not stopped for it.
+#[test]
+fn what_keeps_the_services_user_from_starting_is_said_and_stops_nothing_that_works() {
+    let server = S3Server::start(S3Options::default());
+    let Some(files) = files() else {
+        return;
+    };
+    let machine = files.boot();
+    let settings = |user: &str| {
+        machine
+            .run(&format!(
+                "mkdir -p /etc/default; echo RUN_AS={user} >/etc/default/s3ferry"
+            ))
+            .expect_code(0);
+    };
+    let configure = |change: &dyn Fn(&mut serde_json::Value), mine: &str| {
+        let mut config = config(&server.endpoint());
+        change(&mut config);
+        machine.configure(&config);
+        machine
+            .run(&format!("chown {mine} {CONFIG}"))
+            .expect_code(0);
+    };
+    machine
+        .run(&format!(
+            "chmod 755 {SOURCE} /data; mkdir {STATE}; chown s3ferry {STATE}"
+        ))
+        .expect_code(0);
+    machine
+        .run("echo secret >/etc/s3ferry/secret; chmod 600 /etc/s3ferry/secret")
+        .expect_code(0);
+    machine.run(FULL).expect_code(0);
+    settings("s3ferry");
+    configure(&|_| (), "s3ferry");
+    act(&machine, "start").expect_code(0);
+    let pid = machine.service_pid();
+
+    let refused = |name: &str, code: i32, reasons: &[&str], starts: &[&str]| {
+        for action in starts {
+            let refused = act(&machine, action).expect_code(code);
+            for reason in reasons {
+                assert!(
+                    refused.stderr.contains(reason),
+                    "{name}: {action}: {refused:#?}"
+                );
+            }
+        }
+    };
+    let cases: &[(&str, &dyn Fn(), i32, &[&str])] = &[
+        (
+            "the configuration is root's",
+            &|| configure(&|_| (), "root"),
+            6,
+            &[CONFIG, "cannot read it: Permission denied"],
+        ),
+        (
+            "a secret is root's",
+            &|| {
+                let secret = json!({ "file": "/etc/s3ferry/secret" });
+                configure(
+                    &|config| config["jobs"][0]["credentials"]["secret_key"] = secret.clone(),
+                    "s3ferry",
+                );
+            },
+            6,
+            &["cannot read `/etc/s3ferry/secret`: Permission denied"],
+        ),
+        (
+            "the state directory cannot be made",
+            &|| {
+                configure(
+                    &|config| config["state_dir"] = json!("/root/state"),
+                    "s3ferry",
+                );
+            },
+            1,
+            &["state_dir: cannot write into folder", "Permission denied"],
+        ),
+        (
+            "the state directory is full",
+            &|| {
+                configure(
+                    &|config| config["state_dir"] = json!("/full/state"),
+                    "s3ferry",
+                );
+            },
+            1,
+            &["/full/state", "No space left on device", "make room"],
+        ),
+        (
+            "there is no such user",
+            &|| {
+                configure(&|_| (), "s3ferry");
+                settings("nobody-here");
+            },
+            6,
+            &["RUN_AS=nobody-here", "/etc/default/s3ferry"],
+        ),
+        (
+            "there is no such group",
+            &|| settings("s3ferry:nobodies"),
+            6,
+            &["RUN_AS=s3ferry:nobodies"],
+        ),
+    ];
+    for (name, prepare, code, reasons) in cases {
+        prepare();
+        refused(name, *code, reasons, &["restart", "try-restart"]);
+        assert_eq!(machine.service_pid(), pid, "{name}");
+        settings("s3ferry");
+    }
+    act(&machine, "stop").expect_code(0);
+    for (name, prepare, code, reasons) in cases {
+        prepare();
+        refused(name, *code, reasons, &["start"]);
+        act(&machine, "status").expect_code(3);
+        settings("s3ferry");
+    }
+    act(&machine, "start").expect_code(0);
+}
+
+/// What no check sees beforehand.
+#[test]
+fn what_a_service_says_that_ends_at_once_is_shown() {
+    let server = S3Server::start(S3Options::default());
+    let Some(files) = files() else {
+        return;
+    };
+    let machine = files.boot();
+    machine.configure(&config(&server.endpoint()));
+    machine
+        .run(&format!("mkdir -p {STATE}/history.jsonl"))
+        .expect_code(0);
+    let refused = act(&machine, "start").expect_code(1);
+    for part in [
+        "did not start:",
+        "cannot use the state directory: Is a directory",
+        "ended with exit code 74",
+    ] {
+        assert!(refused.stderr.contains(part), "{part}: {refused:#?}");
+    }
+    assert_eq!(machine.service_pids(), Vec::<u32>::new());
 }
 
 #[test]

@@ -384,6 +384,21 @@ pub fn config(endpoint: &str) -> Value {
     })
 }
 
+/// What a change of the configuration that is right in itself is refused for by the service that runs.
+pub const REFUSED_BY_THE_SERVICE: [(fn(&mut Value), &str); 2] = [
+    (
+        |config| config["state_dir"] = json!("/var/lib/another"),
+        "`state_dir` is another one, which takes a restart",
+    ),
+    (
+        |config| {
+            config["jobs"][0]["endpoint"] = json!("https://127.0.0.1:1");
+            config["jobs"][0]["tls_options"] = json!({ "ca_file": "/etc/missing.pem" });
+        },
+        "/etc/missing.pem",
+    ),
+];
+
 /// A file of `config/services`.
 pub fn service_file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

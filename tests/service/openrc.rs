@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::machine::{CONFIG, Files, Init, Machine, config};
+use crate::machine::{CONFIG, Files, Init, Machine, REFUSED_BY_THE_SERVICE, config};
 use crate::support::files::holds_content;
 use crate::support::server::{BUCKET, S3Options, S3Server};
 
@@ -57,6 +57,17 @@ fn it_starts_at_boot_reloads_answers_and_stops() {
     machine.wait_for_events("upload_finished", 1);
     let object = server.object_path(BUCKET, "site-7/a");
     assert!(holds_content(&object, 1000, 1));
+
+    for (change, reason) in REFUSED_BY_THE_SERVICE {
+        let mut refused = better.clone();
+        change(&mut refused);
+        machine.configure(&refused);
+        let told = act("reload");
+        assert_eq!(told.code, Some(1), "{told:#?}");
+        assert!(told.stderr.contains(reason), "{told:#?}");
+    }
+    machine.configure(&better);
+    act("reload").expect_code(0);
 
     let mut bad = better.clone();
     bad["jobs"][0]["interval"] = json!("soon");

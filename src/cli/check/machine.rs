@@ -9,7 +9,7 @@ use rustix::fs::{Access, access};
 use super::report::{About, Report};
 use crate::cli::exit;
 use crate::config::{self, Config, Place, Problem};
-use crate::os::durable::{cure_of_folder, try_to_make};
+use crate::os::durable::{cure_of_folder, try_to_make, try_to_write};
 
 pub fn check(config: &Config, report: &mut Report) {
     let mut about = report.about(None);
@@ -43,7 +43,7 @@ fn folders(config: &Config, about: &mut About<'_>) {
     }
     let is_known = |place: &Place| problems.iter().any(|p| p.problem.field == place.field);
     for (step, place, folder) in own.iter().filter(|(_, place, _)| !is_known(place)) {
-        if let Err(error) = try_to_make(folder) {
+        if let Err(error) = try_to_write(folder) {
             fine = false;
             let message = unusable(config, place, folder, &error);
             about.fail(step, message, Some(cure(&error)), exit::LOCAL);
@@ -71,7 +71,7 @@ fn unusable(config: &Config, place: &Place, folder: &Path, error: &io::Error) ->
         line: place.line,
         column: place.column,
         field: place.field.clone(),
-        message: format!("nothing can be made in `{}`: {error}", folder.display()),
+        message: format!("nothing can be written in `{}`: {error}", folder.display()),
     };
     problem.to_string()
 }
