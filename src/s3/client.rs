@@ -174,14 +174,9 @@ impl Client {
             match self.exchange(operation) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) if self.mends(operation, &failure, &mut mended)? => {}
-                Err(failure) => return Err(self.advise(failure)),
+                Err(failure) => return Err(self.advice.on(failure, &self.destination)),
             }
         }
-    }
-
-    /// With what the job's settings say of it.
-    pub(super) fn advise(&self, failure: Failure) -> Failure {
-        self.advice.on(failure, &self.destination)
     }
 
     /// Whether the cause is gone now, and was not thought to be before.
@@ -330,11 +325,12 @@ impl Client {
     pub(super) fn unreached(&self, operation: &'static str, error: &io::Error) -> Failure {
         let failure = failure::from_transport(operation, error);
         let place = advice::address(&self.destination);
-        Failure {
+        let failure = Failure {
             message: format!("{place}: {}", failure.message),
             stage: Some(self.transport.journey().stage),
             ..failure
-        }
+        };
+        self.advice.on(failure, &self.destination)
     }
 
     /// Makes a clock error of a refusal that the clocks explain, and takes over the offset.

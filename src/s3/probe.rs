@@ -40,7 +40,7 @@ impl Client {
             .agent()
             .get(url)
             .call()
-            .map_err(|error| self.advise(self.unreached(NAME, &error.into_io())))?;
+            .map_err(|error| self.unreached(NAME, &error.into_io()))?;
         let elapsed = clock::monotonic().duration_since(started);
         let headers = response.headers().clone();
         let status = response.status().as_u16();
@@ -52,7 +52,7 @@ impl Client {
             .with_config()
             .limit(ANSWER_LIMIT)
             .read_to_vec()
-            .map_err(|error| self.advise(self.unreached(NAME, &error.into_io())))?;
+            .map_err(|error| self.unreached(NAME, &error.into_io()))?;
         let answer = failure::from_answer(NAME, status, &headers, &body);
         // A store's own refusal, whatever it is, comes from a store.
         if answer.class == Class::Connection {
