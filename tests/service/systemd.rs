@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::machine::{CONFIG, Files, Init, Machine, SOURCE, STATE, config};
+use crate::machine::{CONFIG, Files, Init, Machine, REFUSED_BY_THE_SERVICE, SOURCE, STATE, config};
 use crate::support::files::holds_content;
 use crate::support::proxy::{FaultProxy, Plan};
 use crate::support::server::{ACCESS_KEY, BUCKET, S3Options, S3Server, SECRET_KEY};
@@ -127,6 +127,9 @@ fn it_starts_reloads_answers_and_stops() {
     start(&machine);
     assert_eq!(machine.service_pid(), pid);
 
+    // The keys are there for the look before a reload, too.
+    machine.run("systemctl reload s3ferry").expect_code(0);
+    machine.wait_for_events("configuration_reloaded", 1);
     let mut better = good.clone();
     better["jobs"][0]["prefix"] = json!("site-7/");
     better["jobs"][0]["credentials"] = json!({ "provider": "systemd" });
@@ -138,7 +141,7 @@ fn it_starts_reloads_answers_and_stops() {
     };
     configure(&better);
     machine.run("systemctl reload s3ferry").expect_code(0);
-    machine.wait_for_events("configuration_reloaded", 1);
+    machine.wait_for_events("configuration_reloaded", 2);
     machine.wait_until("it is ready again", || {
         property(&machine, "ActiveState") == "active"
     });
@@ -177,8 +180,25 @@ fn it_starts_reloads_answers_and_stops() {
 
     let mut bad = better.clone();
     bad["jobs"][0]["interval"] = json!("soon");
-    configure(&bad);
-    machine.run("systemctl reload s3ferry").expect_code(0);
+    for (change, reason) in [
+        (REFUSED_BY_THE_SERVICE[0].0, REFUSED_BY_THE_SERVICE[0].1),
+        (
+            |config: &mut Value| config["jobs"][0]["interval"] = json!("soon"),
+            "jobs[0].interval",
+        ),
+    ] {
+        let mut refused = better.clone();
+        change(&mut refused);
+        configure(&refused);
+        let told = machine.run("systemctl reload s3ferry");
+        assert_eq!(told.code, Some(1), "{told:#?}");
+        let journal = machine.run("journalctl -u s3ferry -o cat --no-pager");
+        assert!(journal.stdout.contains(reason), "{journal:#?}");
+        assert_eq!(property(&machine, "ActiveState"), "active");
+        assert_eq!(machine.service_pid(), pid);
+    }
+    // By hand, the service itself refuses it.
+    machine.run(&format!("kill -HUP {pid}")).expect_code(0);
     machine.wait_for_events("configuration_rejected", 1);
     machine.wait_until("it is ready again", || {
         property(&machine, "ActiveState") == "active"
@@ -357,4 +377,71 @@ fn files_are_moved_where_the_unit_lets_them_be() {
     machine.wait_until("it is moved", || machine.host_path("/data/sent/a").exists());
     assert!(holds_content(&server.object_path(BUCKET, "a"), 1000, 1));
     assert!(!machine.host_path(&format!("{SOURCE}/a")).exists());
+}
+
+/// README's example of a state in memory with a copy on flash. The unit alone keeps it from that, and the
+/// messages say what lets it; the drop-in of README does.
+#[test]
+fn state_in_memory_and_its_copy_on_flash_work_where_the_unit_lets_them() {
+    let server = S3Server::start(S3Options::default());
+    let Some(files) = files() else {
+        return;
+    };
+    files.folder("/mnt/flash/s3ferry");
+    files.folder("/var/log/s3ferry");
+    let mut config = config(&server.endpoint());
+    config["state_copy"] = json!({ "dir": "/mnt/flash/s3ferry", "interval": "1s" });
+    config["log"] = json!({ "file": "/var/log/s3ferry/s3ferry.log" });
+    let machine = machine(files, &config);
+    machine
+        .run("chown s3ferry:s3ferry /mnt/flash/s3ferry /var/log/s3ferry")
+        .expect_code(0);
+    let journal = || {
+        machine
+            .run("journalctl -u s3ferry -o cat --no-pager")
+            .stdout
+    };
+    let cure = "let the unit write it, with `ReadWritePaths=` and this folder in `systemctl edit`";
+    let told_of = |what: &str| {
+        let told = journal();
+        let line = told.lines().find(|line| line.contains(what));
+        assert!(line.is_some_and(|line| line.contains(cure)), "{told}");
+    };
+
+    let failed = machine.run("systemctl start s3ferry");
+    assert_eq!(failed.code, Some(1), "{failed:#?}");
+    told_of("cannot write into folder `/mnt/flash/s3ferry`: Read-only file system");
+    told_of("cannot log to `/var/log/s3ferry/s3ferry.log`: Read-only file system");
+
+    let readme = include_str!("../../README.md");
+    let mut blocks = readme.split("```\n");
+    let recipe = blocks.find(|block| block.starts_with("[Unit]\nRequiresMountsFor=/mnt/flash\n"));
+    machine
+        .run(&format!("mkdir {UNIT}.d; systemctl reset-failed s3ferry"))
+        .expect_code(0);
+    machine.write(&format!("{UNIT}.d/override.conf"), recipe.unwrap());
+    machine.run("systemctl daemon-reload").expect_code(0);
+    config["state_dir"] = json!("/run/s3ferry");
+    machine.configure(&config);
+    machine
+        .run(&format!("chown s3ferry {CONFIG}"))
+        .expect_code(0);
+    machine.write_source("a", 1000, 1);
+    start(&machine);
+    let holds = |file: &str, part: &str| machine.read(file).contains(part);
+    machine.wait_until("it is copied", || {
+        holds("/mnt/flash/s3ferry/history.jsonl", "/data/backups/a")
+    });
+    assert!(holds("/var/log/s3ferry/s3ferry.log", "uploaded"));
+
+    // A power cut: what was in memory is gone.
+    machine.run("systemctl stop s3ferry").expect_code(0);
+    machine.run("rm /run/s3ferry/*").expect_code(0);
+    let before = server.requests().len();
+    start(&machine);
+    machine.wait_until("it is filled from the copy", || {
+        holds("/run/s3ferry/history.jsonl", "/data/backups/a")
+    });
+    machine.run("systemctl stop s3ferry").expect_code(0);
+    assert_eq!(server.requests().len(), before, "nothing is sent again");
 }
