@@ -388,7 +388,7 @@ pub fn config(endpoint: &str) -> Value {
 pub const REFUSED_BY_THE_SERVICE: [(fn(&mut Value), &str); 2] = [
     (
         |config| config["state_dir"] = json!("/var/lib/another"),
-        "`state_dir` is another one, which takes a restart",
+        "is another one, which takes a restart",
     ),
     (
         |config| {

@@ -390,7 +390,6 @@ fn state_in_memory_and_its_copy_on_flash_work_where_the_unit_lets_them() {
     files.folder("/mnt/flash/s3ferry");
     files.folder("/var/log/s3ferry");
     let mut config = config(&server.endpoint());
-    config["state_copy"] = json!({ "dir": "/mnt/flash/s3ferry", "interval": "1s" });
     config["log"] = json!({ "file": "/var/log/s3ferry/s3ferry.log" });
     let machine = machine(files, &config);
     machine
@@ -408,16 +407,23 @@ fn state_in_memory_and_its_copy_on_flash_work_where_the_unit_lets_them() {
         assert!(line.is_some_and(|line| line.contains(cure)), "{told}");
     };
 
+    start(&machine);
+    told_of("cannot log to `/var/log/s3ferry/s3ferry.log`: Read-only file system");
+    machine.run("systemctl stop s3ferry").expect_code(0);
+    config["state_copy"] = json!({ "dir": "/mnt/flash/s3ferry", "interval": "1s" });
+    machine.configure(&config);
+    machine
+        .run(&format!("chown s3ferry {CONFIG}"))
+        .expect_code(0);
     let failed = machine.run("systemctl start s3ferry");
     assert_eq!(failed.code, Some(1), "{failed:#?}");
     told_of("cannot write into folder `/mnt/flash/s3ferry`: Read-only file system");
-    told_of("cannot log to `/var/log/s3ferry/s3ferry.log`: Read-only file system");
 
     let readme = include_str!("../../README.md");
     let mut blocks = readme.split("```\n");
     let recipe = blocks.find(|block| block.starts_with("[Unit]\nRequiresMountsFor=/mnt/flash\n"));
     machine
-        .run(&format!("mkdir {UNIT}.d; systemctl reset-failed s3ferry"))
+        .run(&format!("systemctl stop s3ferry; mkdir {UNIT}.d"))
         .expect_code(0);
     machine.write(&format!("{UNIT}.d/override.conf"), recipe.unwrap());
     machine.run("systemctl daemon-reload").expect_code(0);
