@@ -7,6 +7,8 @@
 # Leaves in target/cross/dist/: s3ferry_VERSION_ARCH.deb, s3ferry_VERSION_ARCH.ipk, and the bill of
 # materials s3ferry-VERSION.cdx.json. The same commit and binary make the same bytes.
 set -euo pipefail
+# Where folders of the options are looked for.
+caller=$PWD
 cd "$(dirname "$0")/.."
 
 # TARGET, Debian's name of it, OpenWrt's usual name of it.
@@ -29,6 +31,19 @@ usage() {
     printf 'usage: cross/package.sh [OPTIONS] TARGET…|all\n'
     printf 'options: --from FOLDER, --out FOLDER, --version VERSION, --ipk-arch NAME\n'
     sed -e 's/ .*//' -e 's/^/       /' <<<"$TARGETS"
+}
+
+# needs COMMAND PACKAGE: Debian's package that has it.
+needs() {
+    command -v "$1" >/dev/null || fail "there is no $1; install what gives Debian's package $2"
+}
+
+# A folder as the caller means it.
+callers() {
+    case $1 in
+        /*) printf '%s\n' "$1" ;;
+        *) printf '%s\n' "$caller/$1" ;;
+    esac
 }
 
 # put MODE FILE PATH: a file of the package.
@@ -149,9 +164,9 @@ main() {
     while [ $# -gt 0 ]; do
         case $1 in
             -h | --help) usage; return ;;
-            --from) from=${2:?} && shift ;;
+            --from) from=$(callers "${2:?}") && shift ;;
             --version) version=${2:?} && shift ;;
-            --out) out=${2:?} && shift ;;
+            --out) out=$(callers "${2:?}") && shift ;;
             --ipk-arch) ipk_arch=${2:?} && shift ;;
             all) all=true ;;
             *) targets+=("$1") ;;
@@ -167,6 +182,12 @@ main() {
         usage >&2
         exit 64
     fi
+    [ -z "$ipk_arch" ] || [ ${#targets[@]} = 1 ] ||
+        fail "--ipk-arch $ipk_arch is the name of one CPU, and these are ${#targets[@]} targets: ${targets[*]}"
+    needs readelf binutils
+    needs ar binutils
+    needs xz xz-utils
+    needs python3 python3
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.toml)}
     export SOURCE_DATE_EPOCH
     mkdir -p "$out"
