@@ -147,6 +147,12 @@ fn life_of_a_package(init: Init, start: &str, is_running: &str, switch_off: &str
     machine.run(start).expect_code(0);
     assert!(running());
 
+    let switch_on = match init {
+        Init::Systemd => "systemctl enable s3ferry",
+        _ => "update-rc.d s3ferry enable",
+    };
+    machine.run(switch_on).expect_code(0);
+
     machine.run("dpkg -r s3ferry").expect_code(0);
     assert_eq!(machine.service_pids(), Vec::<u32>::new());
     assert!(!machine.host_path("/usr/bin/s3ferry").exists());
@@ -162,10 +168,18 @@ fn life_of_a_package(init: Init, start: &str, is_running: &str, switch_off: &str
     machine.run("/etc/init.d/s3ferry stop").expect_code(0);
 
     dpkg("-i", "0.1.0-3");
-    machine.run(start).expect_code(0);
-    machine.wait_until("it runs", running);
+    machine.wait_until("it runs again by itself", running);
+    let timer = "/etc/systemd/system/timers.target.wants/s3ferry-once.timer";
+    if init == Init::Systemd {
+        machine
+            .run("systemctl enable --now s3ferry-once.timer")
+            .expect_code(0);
+    }
     machine.run("dpkg -P s3ferry").expect_code(0);
     assert_eq!(machine.service_pids(), Vec::<u32>::new());
+    let left = machine.run("systemctl is-active s3ferry-once.timer");
+    assert_ne!(left.code, Some(0), "{left:#?}");
+    assert!(machine.host_path(timer).symlink_metadata().is_err());
     for gone in [STATE, "/etc/default/s3ferry", "/etc/init.d/s3ferry"] {
         assert!(!machine.host_path(gone).exists(), "{gone}");
     }
@@ -334,6 +348,75 @@ fn every_target_has_its_packages_and_the_same_bytes_again() {
             "{told}"
         );
         assert!(told.contains("Depends: passwd\n"), "{told}");
+    }
+}
+
+/// The script in `folder` with `PATH` and options, and no name of a machine in its way.
+fn package_in(folder: &Path, path: &str, options: &[&str]) -> (bool, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cross/package.sh");
+    let made = Command::new("/bin/bash")
+        .arg(script)
+        .args(options)
+        .current_dir(folder)
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    (
+        made.status.success(),
+        String::from_utf8_lossy(&made.stderr).into_owned(),
+    )
+}
+
+#[test]
+fn the_script_takes_folders_from_its_caller_and_says_what_it_lacks() {
+    let folder = TempDir::new().unwrap();
+    let targets = ["aarch64-unknown-linux-musl", "x86_64-unknown-linux-musl"];
+    for target in targets {
+        let place = folder.path().join("built").join(target);
+        std::fs::create_dir_all(&place).unwrap();
+        // Any program does.
+        symlink("/bin/true", place.join("s3ferry")).unwrap();
+    }
+    let tools = std::env::var("PATH").unwrap();
+    let given = ["--from", "built", "--out", "packages"];
+    let (made, told) = package_in(folder.path(), &tools, &[&given[..], &targets[1..]].concat());
+    assert!(made, "{told}");
+    let package = format!("s3ferry_{}_amd64.deb", env!("CARGO_PKG_VERSION"));
+    assert!(folder.path().join("packages").join(package).exists());
+
+    let named = [&given[..], &["--ipk-arch", "mine", "all"]].concat();
+    let (made, told) = package_in(folder.path(), &tools, &named);
+    assert!(
+        !made && told.contains("--ipk-arch mine is the name of one CPU"),
+        "{told}"
+    );
+
+    // All tools but one.
+    for (lacking, package) in [
+        ("readelf", "binutils"),
+        ("ar", "binutils"),
+        ("xz", "xz-utils"),
+    ] {
+        let few = TempDir::new().unwrap();
+        for tool in [
+            "bash", "sed", "head", "git", "stat", "dirname", "grep", "python3",
+        ]
+        .into_iter()
+        .chain(
+            ["readelf", "ar", "xz"]
+                .into_iter()
+                .filter(|tool| *tool != lacking),
+        ) {
+            let found = tools.split(':').map(|place| Path::new(place).join(tool));
+            if let Some(found) = found.into_iter().find(|path| path.exists()) {
+                symlink(found, few.path().join(tool)).unwrap();
+            }
+        }
+        let path = few.path().to_str().unwrap();
+        let (made, told) = package_in(folder.path(), path, &[&given[..], &targets[1..]].concat());
+        let message =
+            format!("there is no {lacking}; install what gives Debian's package {package}");
+        assert!(!made && told.contains(&message), "{told}");
     }
 }
 
