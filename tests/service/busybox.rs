@@ -337,7 +337,8 @@ fn what_keeps_the_services_user_from_starting_is_said_and_stops_nothing_that_wor
             }
         }
     };
-    let cases: &[(&str, &dyn Fn(), i32, &[&str])] = &[
+    type Case<'a> = (&'a str, &'a dyn Fn(), i32, &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
         (
             "the configuration is root's",
             &|| configure(&|_| (), "root"),

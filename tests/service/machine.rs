@@ -384,8 +384,10 @@ pub fn config(endpoint: &str) -> Value {
     })
 }
 
+pub type Change = fn(&mut Value);
+
 /// What a change of the configuration that is right in itself is refused for by the service that runs.
-pub const REFUSED_BY_THE_SERVICE: [(fn(&mut Value), &str); 2] = [
+pub const REFUSED_BY_THE_SERVICE: [(Change, &str); 2] = [
     (
         |config| config["state_dir"] = json!("/var/lib/another"),
         "is another one, which takes a restart",
