@@ -9,10 +9,11 @@ use http::{HeaderName, HeaderValue, Method};
 use time::OffsetDateTime;
 
 use super::answer::LIMIT;
-use super::{Context, CredentialError};
+use super::{Context, CredentialError, Patience};
 use crate::clock;
 use crate::config::model::{ProxyChoice, TlsOptions};
 use crate::s3::skew::{self, DateSeen};
+use crate::text::human_duration;
 use crate::transport::{Flaw, TlsError, TlsFile, Transport, TransportError};
 
 /// The first pause between two tries; each further one is twice as long.
@@ -42,6 +43,7 @@ pub(super) struct Http {
     service: Service,
     /// Of a request, from the look-up of its host to the last byte of the answer.
     timeout: Duration,
+    patience: Patience,
 }
 
 /// What came back.
@@ -95,6 +97,7 @@ impl Http {
             transport: Transport::new(proxy, tls, 0, signals)?,
             service,
             timeout,
+            patience: context.patience,
         })
     }
 
@@ -116,22 +119,24 @@ impl Http {
                 .headers_mut()
                 .insert(HeaderName::from_static(name), value);
         }
+        let timeout = self.patience.at_most(self.timeout);
         let (sent_at, started) = (clock::wall(), clock::monotonic());
         self.transport.pace().begin();
         let agent = self.transport.agent();
         let exchanged = if body.is_some() || method == Method::PUT {
-            agent.run(self.limited(request))
+            agent.run(self.limited(request, timeout))
         } else {
-            agent.run(self.limited(request.map(|_| ())))
+            agent.run(self.limited(request.map(|_| ()), timeout))
         };
-        let mut response = exchanged.map_err(|error| self.failed(url, error))?;
+        let failed = |error| self.failed(url, error, timeout);
+        let mut response = exchanged.map_err(failed)?;
         let seen = date_seen(&response, sent_at, started);
         let body = response
             .body_mut()
             .with_config()
             .limit(LIMIT as u64)
             .read_to_vec()
-            .map_err(|error| self.failed(url, error))?;
+            .map_err(failed)?;
         let status = response.status().as_u16();
         log::debug!(
             target: "s3ferry::credentials",
@@ -142,11 +147,15 @@ impl Http {
         Ok(Answer { status, body, seen })
     }
 
-    fn limited<S: ureq::AsSendBody>(&self, request: http::Request<S>) -> http::Request<S> {
+    fn limited<S: ureq::AsSendBody>(
+        &self,
+        request: http::Request<S>,
+        timeout: Duration,
+    ) -> http::Request<S> {
         self.transport
             .agent()
             .configure_request(request)
-            .timeout_global(Some(self.timeout))
+            .timeout_global(Some(timeout))
             .build()
     }
 
@@ -159,8 +168,16 @@ impl Http {
         )
     }
 
-    fn failed(&self, url: &str, error: ureq::Error) -> CredentialError {
-        CredentialError::transport(self.service, host_of(url), error.into_io())
+    fn failed(&self, url: &str, error: ureq::Error, timeout: Duration) -> CredentialError {
+        let error = match error {
+            ureq::Error::Timeout(_) => {
+                let limit = human_duration(timeout);
+                let text = format!("did not answer within {limit}");
+                io::Error::new(io::ErrorKind::TimedOut, text)
+            }
+            other => other.into_io(),
+        };
+        CredentialError::transport(self.service, host_of(url), error)
     }
 
     /// What an answer means that brings no keys.
@@ -237,7 +254,8 @@ fn host_of(url: &str) -> &str {
     &url[start..end]
 }
 
-/// Tries up to `times`, as long as the reason may pass by itself; a signal ends it.
+/// Tries up to `times`, as long as the reason may pass by itself and nothing else would do; a signal
+/// ends it.
 pub(super) fn with_retries<T>(
     context: &Context<'_>,
     provider: &'static str,
@@ -245,7 +263,7 @@ pub(super) fn with_retries<T>(
     mut work: impl FnMut() -> Result<T, CredentialError>,
 ) -> Result<T, CredentialError> {
     let mut pause = PAUSE;
-    for _ in 1..times {
+    for _ in 1..context.patience.tries(times) {
         match work() {
             Err(error) if error.deserves_another_try() => {
                 log::debug!(target: "s3ferry::credentials", "{error}; tried again");

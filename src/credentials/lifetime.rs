@@ -6,11 +6,16 @@ use time::OffsetDateTime;
 
 /// So long before the end keys are refreshed where that works.
 const EARLY: Duration = Duration::from_secs(15 * 60);
-/// From here on it is tried again and again.
-const LATE: Duration = Duration::from_secs(10 * 60);
-/// Between two tries before and after that.
-const EARLY_RETRY: Duration = Duration::from_secs(60);
-const LATE_RETRY: Duration = Duration::from_secs(15);
+/// After the first try that did not work. Each further pause is twice as long, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// An early try may last for this share of the pause after it: somebody who does not answer costs
+/// no more of the time than that.
+const SHARE_OF_PAUSE: u32 = 12;
+/// And for this share of what is left of the keys, so that they are good for something after it.
+const SHARE_OF_LEFT: u32 = 4;
+/// Keys are not asked for anew within so long, however soon they seem to end.
+const FRESH: Duration = Duration::from_secs(15);
 /// Keys that were handed out as expired are used for so long: S3 decides, since either clock may be
 /// wrong.
 const TRUSTED: Duration = Duration::from_secs(60);
@@ -23,7 +28,8 @@ pub(super) struct Lifetime {
     fetched: Instant,
     /// From the fetch to the end, by the clock of then.
     whole: Duration,
-    /// The last refresh that did not work.
+    /// The early tries that did not work, and when the last one of them ended.
+    failed: u32,
     tried: Option<Instant>,
 }
 
@@ -31,8 +37,8 @@ pub(super) struct Lifetime {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     Good,
-    /// Others are asked for, and these do as long as that does not work.
-    Refresh,
+    /// Others are asked for, for so long at most, and these do as long as that does not work.
+    Refresh(Duration),
     Over,
 }
 
@@ -44,6 +50,7 @@ impl Lifetime {
             expires,
             fetched,
             whole,
+            failed: 0,
             tried: None,
         }
     }
@@ -59,33 +66,26 @@ impl Lifetime {
         let left = left(expires, now);
         let since = |moment: Instant| monotonic.saturating_duration_since(moment);
         if left.is_zero() {
-            let trusted = if self.whole.is_zero() {
-                TRUSTED
-            } else {
-                LATE_RETRY
-            };
+            let trusted = if self.whole.is_zero() { TRUSTED } else { FRESH };
             return if since(self.fetched) < trusted {
                 Standing::Good
             } else {
                 Standing::Over
             };
         }
-        let retry = if left > self.at_most(LATE, 6) {
-            EARLY_RETRY
-        } else {
-            LATE_RETRY
-        };
-        let paused = self.tried.is_some_and(|tried| since(tried) < retry);
+        let pause = pause_after(self.failed);
+        let paused = self.tried.is_some_and(|tried| since(tried) < pause);
         // A clock that has been set since the fetch must not end in a fetch before each request.
-        if left > self.at_most(EARLY, 4) || paused || since(self.fetched) < LATE_RETRY {
-            Standing::Good
-        } else {
-            Standing::Refresh
+        if left > self.at_most(EARLY, 4) || paused || since(self.fetched) < FRESH {
+            return Standing::Good;
         }
+        let next_pause = pause_after(self.failed + 1);
+        Standing::Refresh((next_pause / SHARE_OF_PAUSE).min(left / SHARE_OF_LEFT))
     }
 
-    /// A refresh did not work. True when that is news.
+    /// An early refresh did not work. True when that is news.
     pub fn not_refreshed(&mut self, monotonic: Instant) -> bool {
+        self.failed += 1;
         self.tried.replace(monotonic).is_none()
     }
 
@@ -103,6 +103,12 @@ impl Lifetime {
     }
 }
 
+/// The pause after so many tries in vain.
+fn pause_after(failed: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(failed.saturating_sub(1));
+    FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE)
+}
+
 fn left(expires: OffsetDateTime, now: OffsetDateTime) -> Duration {
     Duration::try_from(expires - now).unwrap_or(Duration::ZERO)
 }
@@ -116,16 +122,15 @@ mod tests {
     const START: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 
     /// The standing `minutes` after the fetch, of keys that are good for `lifetime` minutes, by a
-    /// clock that is `skew` minutes off at the fetch alone.
-    fn check(lifetime: i64, skew: i64, tried: Option<f64>, minutes: f64, expected: Standing) {
+    /// clock that is `skew` minutes off at the fetch alone; after a try in vain at each of `tried`.
+    fn check(lifetime: i64, skew: i64, tried: &[f64], minutes: f64, expected: Standing) {
         let fetched = crate::clock::monotonic();
         let at = |minutes: f64| fetched + Duration::from_secs_f64(minutes * 60.0);
         let expires = START + time::Duration::minutes(lifetime);
         let seen = START + time::Duration::minutes(skew);
         let mut keys = Lifetime::new(Some(expires), seen, fetched);
-        if let Some(tried) = tried {
-            assert!(keys.not_refreshed(at(tried)));
-            assert!(!keys.not_refreshed(at(tried)));
+        for (index, tried) in tried.iter().enumerate() {
+            assert_eq!(keys.not_refreshed(at(*tried)), index == 0);
         }
         let now = START + time::Duration::seconds_f64(minutes * 60.0);
         assert_eq!(
@@ -138,35 +143,40 @@ mod tests {
     #[test]
     fn keys_are_refreshed_before_their_end_and_used_to_it() {
         use Standing::{Good, Over, Refresh};
-        let cases = [
-            // An hour: from 45 minutes on, again after a minute, from 50 on after 15 seconds.
-            (60, 0, None, 44.9, Good),
-            (60, 0, None, 45.1, Refresh),
-            (60, 0, Some(45.1), 45.9, Good),
-            (60, 0, Some(45.1), 46.2, Refresh),
-            (60, 0, Some(50.5), 50.7, Good),
-            (60, 0, Some(50.5), 50.8, Refresh),
-            (60, 0, Some(59.8), 59.9, Good),
-            (60, 0, Some(59.9), 60.1, Over),
+        let within = |seconds: f64| Refresh(Duration::from_secs_f64(seconds));
+        let cases: &[(i64, i64, &[f64], f64, Standing)] = &[
+            // An hour: from 45 minutes on, again after a minute, then after two at a time.
+            (60, 0, &[], 44.9, Good),
+            (60, 0, &[], 45.5, within(5.0)),
+            (60, 0, &[45.5], 46.4, Good),
+            (60, 0, &[45.5], 46.6, within(10.0)),
+            (60, 0, &[45.5, 47.0], 48.9, Good),
+            (60, 0, &[45.5, 47.0], 49.5, within(10.0)),
+            (60, 0, &[45.5, 47.0, 49.5], 51.4, Good),
+            (60, 0, &[45.5, 47.0, 49.5], 51.6, within(10.0)),
+            // Never for long where little is left.
+            (60, 0, &[], 59.75, within(3.75)),
+            (60, 0, &[59.8], 59.9, Good),
+            (60, 0, &[59.9], 60.1, Over),
             // Fifteen minutes: a quarter before the end.
-            (15, 0, None, 11.0, Good),
-            (15, 0, None, 11.5, Refresh),
-            (15, 0, None, 15.1, Over),
-            (1, 0, None, 0.9, Refresh),
-            (1, 0, Some(0.95), 1.01, Over),
+            (15, 0, &[], 11.0, Good),
+            (15, 0, &[], 11.5, within(5.0)),
+            (15, 0, &[], 15.1, Over),
+            (1, 0, &[], 0.75, within(3.75)),
+            (1, 0, &[0.95], 1.01, Over),
             // Handed out as expired, or so it seems: S3 decides for a minute.
-            (-5, 0, None, 0.5, Good),
-            (-5, 0, None, 1.1, Over),
+            (-5, 0, &[], 0.5, Good),
+            (-5, 0, &[], 1.1, Over),
             // The clock was two hours ahead at the fetch, and has been corrected since.
-            (60, 120, None, 1.0, Good),
-            (60, 120, None, 44.0, Good),
-            (60, 120, None, 46.0, Refresh),
+            (60, 120, &[], 1.0, Good),
+            (60, 120, &[], 44.0, Good),
+            (60, 120, &[], 46.0, within(5.0)),
             // It was a day behind.
-            (60, -1440, None, 44.0, Good),
-            (60, -1440, None, 46.0, Refresh),
+            (60, -1440, &[], 44.0, Good),
+            (60, -1440, &[], 46.0, within(5.0)),
         ];
         for (lifetime, skew, tried, minutes, expected) in cases {
-            check(lifetime, skew, tried, minutes, expected);
+            check(*lifetime, *skew, tried, *minutes, *expected);
         }
         let lasting = Lifetime::new(None, START, crate::clock::monotonic());
         let end_of_time = datetime!(9999-12-31 0:00 UTC);
@@ -174,5 +184,6 @@ mod tests {
             lasting.standing(end_of_time, crate::clock::monotonic()),
             Good
         );
+        assert_eq!(pause_after(u32::MAX), LONGEST_PAUSE);
     }
 }

@@ -21,6 +21,7 @@ mod systemd;
 mod web_identity;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
@@ -80,6 +81,35 @@ struct Context<'a> {
     network: &'a Network,
     /// The corrected time.
     now: OffsetDateTime,
+    patience: Patience,
+}
+
+/// How long somebody is waited for. The one thread that waits is that of all jobs.
+#[derive(Debug, Clone, Copy)]
+enum Patience {
+    /// Nothing can be sent without the keys: each provider's own limits and tries.
+    Full,
+    /// There are others that are still good: one try, and not beyond that moment.
+    Until(Instant),
+}
+
+impl Patience {
+    /// `limit`, or what is left of it.
+    fn at_most(self, limit: Duration) -> Duration {
+        match self {
+            Patience::Full => limit,
+            Patience::Until(end) => {
+                limit.min(end.saturating_duration_since(crate::clock::monotonic()))
+            }
+        }
+    }
+
+    fn tries(self, times: u32) -> u32 {
+        match self {
+            Patience::Full => times,
+            Patience::Until(_) => 1,
+        }
+    }
 }
 
 /// Looks a variable of the environment up.

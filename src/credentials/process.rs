@@ -29,7 +29,8 @@ pub(super) fn fetch(
     context: &Context<'_>,
     source: &ProcessSource,
 ) -> Result<Fetched, CredentialError> {
-    let output = run(&context.network.signals, source)?;
+    let limit = context.patience.at_most(source.timeout);
+    let output = run(&context.network.signals, source, limit)?;
     let object = object(NAME, &output, &PROCESS)?;
     if object.get("Version").and_then(|version| version.as_u64()) != Some(1) {
         return Err(CredentialError::misconfigured(
@@ -43,7 +44,11 @@ pub(super) fn fetch(
 
 /// Its whole output. Its arguments are never shown, nor what it writes to standard error, which goes
 /// to ours at the level `debug` and nowhere else.
-fn run(signals: &Signals, source: &ProcessSource) -> Result<Vec<u8>, CredentialError> {
+fn run(
+    signals: &Signals,
+    source: &ProcessSource,
+    limit: Duration,
+) -> Result<Vec<u8>, CredentialError> {
     let Some((program, arguments)) = source.command.split_first() else {
         return Err(CredentialError::misconfigured(
             NAME,
@@ -72,13 +77,13 @@ fn run(signals: &Signals, source: &ProcessSource) -> Result<Vec<u8>, CredentialE
         child,
         ended: false,
     };
-    let deadline = clock::monotonic() + source.timeout;
+    let deadline = clock::monotonic() + limit;
     let output = running
         .output(signals, deadline)
-        .map_err(|error| error.told(source))?;
+        .map_err(|error| error.told(limit))?;
     let status = running
         .end(signals, deadline)
-        .map_err(|error| error.told(source))?;
+        .map_err(|error| error.told(limit))?;
     if status.success() {
         Ok(output)
     } else {
@@ -108,11 +113,11 @@ impl From<io::Error> for Trouble {
 }
 
 impl Trouble {
-    fn told(self, source: &ProcessSource) -> CredentialError {
+    fn told(self, limit: Duration) -> CredentialError {
         match self {
             Trouble::Io(error) => CredentialError::temporary(NAME, error),
             Trouble::TooLong => {
-                let limit = crate::text::human_duration(source.timeout);
+                let limit = crate::text::human_duration(limit);
                 let reason = format!("the program took longer than {limit} and was killed");
                 CredentialError::temporary(NAME, reason).cured_by(TIMEOUT_HINT)
             }

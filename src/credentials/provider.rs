@@ -7,7 +7,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::lifetime::{Lifetime, Standing};
-use super::{Context, CredentialError, Fetched, Keys, Network, fetch};
+use super::{Context, CredentialError, Fetched, Keys, Network, Patience, fetch};
 use crate::clock;
 use crate::config::model::{CredentialSource, Job, TlsOptions};
 use crate::os::signals::Signals;
@@ -73,24 +73,15 @@ impl Provider {
 
     /// The keys to sign the next request with. `now` is the corrected time. Asks the provider where
     /// there are none, and before they expire; where that does not work, those that there are do
-    /// until their end.
+    /// until their end, and nobody is waited for at length before it.
     ///
     /// # Errors
     /// There are none that are good.
     pub fn keys(&mut self, now: OffsetDateTime) -> Result<&Keys, CredentialError> {
-        let monotonic = clock::monotonic();
-        let standing = match &self.kept {
-            Some(kept) => kept.lifetime.standing(now, monotonic),
-            None => Standing::Over,
-        };
-        match standing {
+        match self.standing(now) {
             Standing::Good => {}
-            Standing::Over => self.refresh(now)?,
-            Standing::Refresh => {
-                if let Err(error) = self.refresh(now) {
-                    self.go_on_with_the_old(&error);
-                }
-            }
+            Standing::Over => self.refresh(now, Patience::Full)?,
+            Standing::Refresh(limit) => self.refresh_early(now, limit)?,
         }
         match &self.kept {
             Some(kept) => Ok(&kept.keys),
@@ -113,7 +104,7 @@ impl Provider {
             return Ok(false);
         }
         let old = self.kept.as_ref().map(|kept| kept.keys.clone());
-        self.refresh(now)?;
+        self.refresh(now, Patience::Full)?;
         Ok(self.kept.as_ref().map(|kept| &kept.keys) != old.as_ref())
     }
 
@@ -127,11 +118,37 @@ impl Provider {
         })
     }
 
-    fn refresh(&mut self, now: OffsetDateTime) -> Result<(), CredentialError> {
+    fn standing(&self, now: OffsetDateTime) -> Standing {
+        match &self.kept {
+            Some(kept) => kept.lifetime.standing(now, clock::monotonic()),
+            None => Standing::Over,
+        }
+    }
+
+    /// One try within `limit`. The old keys may end while it lasts, and then nothing else does.
+    fn refresh_early(
+        &mut self,
+        now: OffsetDateTime,
+        limit: Duration,
+    ) -> Result<(), CredentialError> {
+        let started = clock::monotonic();
+        let Err(error) = self.refresh(now, Patience::Until(started + limit)) else {
+            return Ok(());
+        };
+        let now = now + clock::monotonic().saturating_duration_since(started);
+        if !error.is_stopped() && self.standing(now) == Standing::Over {
+            return self.refresh(now, Patience::Full);
+        }
+        self.go_on_with_the_old(&error);
+        Ok(())
+    }
+
+    fn refresh(&mut self, now: OffsetDateTime, patience: Patience) -> Result<(), CredentialError> {
         let context = Context {
             env: &|name| std::env::var(name).ok(),
             network: &self.network,
             now,
+            patience,
         };
         let Fetched {
             keys,

@@ -84,7 +84,12 @@ fn answers_that_bring_no_keys_are_told_with_what_to_do() {
         ("too long", too_long(), 75, &["AnswerTooLong"]),
         ("busy", text(500, ""), 75, &["HTTP 500", "NoCredentialsNow"]),
         ("throttled", text(429, ""), 75, &["HTTP 429"]),
-        ("slow", unfinished(), 75, &["TimedOut"]),
+        (
+            "slow",
+            unfinished(),
+            75,
+            &["TimedOut", "did not answer within 2s"],
+        ),
         ("no answer", Line::raw(""), 75, &["container: 127.0.0.1:"]),
     ];
     for (name, line, code, words) in cases {

@@ -17,12 +17,12 @@ use crate::support::connect_proxy::ConnectProxy;
 use crate::support::server::S3Options;
 use crate::support::tls::TlsFront;
 
-struct Fleet {
+pub(super) struct Fleet {
     authority: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Fleet {
-    fn new() -> Fleet {
+    pub(super) fn new() -> Fleet {
         let mut parameters = CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.not_before = rcgen::date_time_ymd(2024, 1, 1);
@@ -44,7 +44,7 @@ impl Fleet {
     }
 
     /// Lets nobody in without a certificate of this fleet.
-    fn endpoint(&self, service: &ScriptedServer) -> TlsFront {
+    pub(super) fn endpoint(&self, service: &ScriptedServer) -> TlsFront {
         let (certificate, key) = self.signed(
             ExtendedKeyUsagePurpose::ServerAuth,
             &rcgen::PKCS_ECDSA_P256_SHA256,
@@ -67,7 +67,7 @@ impl Fleet {
     }
 
     /// A device with a certificate of this fleet.
-    fn device(&self, server: &S3Server, front: &TlsFront) -> Agent {
+    pub(super) fn device(&self, server: &S3Server, front: &TlsFront) -> Agent {
         self.device_with(server, front, &rcgen::PKCS_ECDSA_P256_SHA256)
     }
 
@@ -95,7 +95,7 @@ impl Fleet {
     }
 }
 
-fn credentials(expires: &str) -> String {
+pub(super) fn credentials(expires: &str) -> String {
     json!({ "credentials": {
         "accessKeyId": ACCESS_KEY, "secretAccessKey": SECRET_KEY, "sessionToken": TOKEN, "expiration": expires,
     } })

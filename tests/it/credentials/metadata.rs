@@ -203,7 +203,12 @@ fn answers_that_bring_no_keys_are_told_with_what_to_do() {
             75,
             &["HTTP 503", "NoCredentialsNow"],
         ),
-        ("slow", one(unfinished()), 75, &["TimedOut"]),
+        (
+            "slow",
+            one(unfinished()),
+            75,
+            &["TimedOut", "did not answer within 1s"],
+        ),
         (
             "slow from the start",
             vec![unfinished().for_ever()],

@@ -3,6 +3,7 @@
 
 mod container;
 mod files;
+mod hanging;
 mod iot;
 mod metadata;
 mod process;

@@ -5,9 +5,9 @@ use serde_json::json;
 use super::*;
 use crate::support::server::S3Options;
 
-const ROLE: &str = "arn:aws:iam::123456789012:role/site-7";
+pub(super) const ROLE: &str = "arn:aws:iam::123456789012:role/site-7";
 
-fn answer(action: &str, expires: &str) -> String {
+pub(super) fn answer(action: &str, expires: &str) -> String {
     format!(
         "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\n  <{action}Result>\n    \
          <AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/site-7/x</Arn></AssumedRoleUser>\n    \
@@ -23,7 +23,7 @@ fn good(action: &str) -> Line {
         .for_ever()
 }
 
-fn refusal(status: u16, code: &str) -> Line {
+pub(super) fn refusal(status: u16, code: &str) -> Line {
     let body = format!(
         "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>{code}</Code>\
          <Message>as the test says</Message></Error><RequestId>4af1</RequestId></ErrorResponse>"
@@ -31,7 +31,7 @@ fn refusal(status: u16, code: &str) -> Line {
     text(status, &body)
 }
 
-fn assume_role(server: &S3Server, sts: &ScriptedServer) -> Agent {
+pub(super) fn assume_role(server: &S3Server, sts: &ScriptedServer) -> Agent {
     let source = json!({ "access_key": "AKIDSOURCE", "secret_key": "hush-hush", "session_token": "source-token" });
     agent(
         server,
