@@ -30,7 +30,7 @@ pub(super) const DOMAINS: &[(&str, &str)] = &[
 ];
 
 /// The domain of a region's hosts.
-pub(super) fn domain(region: &str) -> &'static str {
+pub(crate) fn domain(region: &str) -> &'static str {
     PARTITIONS
         .iter()
         .find(|(start, _)| region.starts_with(start))
@@ -202,7 +202,7 @@ fn read_arn(text: &str) -> Result<AccessPoint, &'static str> {
 }
 
 /// As ARNs name it.
-fn partition_of(region: &str) -> &'static str {
+pub(crate) fn partition_of(region: &str) -> &'static str {
     match region {
         _ if region.starts_with("cn-") => "aws-cn",
         _ if region.starts_with("us-gov-") => "aws-us-gov",

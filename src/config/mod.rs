@@ -7,7 +7,7 @@
 //! machine that it runs on, but for the secrets and ids that stand elsewhere;
 //! [`validate_folders`] and [`validate_certificates`] look at the disk.
 
-mod aws;
+pub(crate) mod aws;
 mod certificates;
 mod credentials;
 mod customer_key;
@@ -47,7 +47,7 @@ use std::path::Path;
 use fields::{Field, Reading};
 use files::Links;
 use problem::Lines;
-use wording::quoted_path;
+use wording::{quoted_path, shell_word};
 
 use crate::clock;
 use crate::transport::time_floor;
@@ -116,10 +116,11 @@ fn read(
 }
 
 fn exposed(path: &Path, mode: u32, place: &Place) -> String {
+    let command = format!("chmod 600 {}", shell_word(path));
     let path = path.display();
     format!(
         "{path}:{}:{}: {}: a secret in a file that others than its owner can open (mode {mode:04o}); \
-         run `chmod 600 {path}`, or keep the secret in a file of its own",
+         run `{command}`, or keep the secret in a file of its own",
         place.line, place.column, place.field
     )
 }

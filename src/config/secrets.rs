@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::fields::{Field, Reported};
 use super::files::{self, Links};
-use super::wording::{quoted, quoted_path};
+use super::wording::{quoted, quoted_path, shell_word};
 
 /// The keys of a value that stands elsewhere.
 pub(super) const ELSEWHERE_KEYS: &[&str] = &["env", "file"];
@@ -195,7 +195,7 @@ pub(crate) fn owner_only(
     Err(format!(
         "{} is open to others than its owner (mode {mode:04o}); run `chmod 600 {}`",
         quoted_path(path),
-        path.display()
+        shell_word(path)
     ))
 }
 

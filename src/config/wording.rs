@@ -27,6 +27,16 @@ pub(super) fn quoted_path(path: &Path) -> String {
     format!("`{}`", escaped(&path.to_string_lossy()))
 }
 
+/// A path as one word of a shell's command, to be copied; as it stands where it may.
+pub(super) fn shell_word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(&byte);
+    if text.starts_with(|first| first != '-') && text.bytes().all(harmless) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 fn escaped(value: &str) -> String {
     let mut shown = String::new();
     for character in value.chars() {

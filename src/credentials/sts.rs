@@ -80,7 +80,7 @@ pub(super) fn assume_role(
     if let Some(id) = &source.external_id {
         form.append_pair("ExternalId", id);
     }
-    let sts = Sts::new(context, NAME, &source.sts)?;
+    let sts = Sts::new(context, NAME, &source.sts, &source.role_arn)?;
     let fetched = sts.ask(context, "AssumeRole", &form.finish(), Some(&base.keys))?;
     Ok(Fetched {
         from: format!("role `{}` by {}", source.role_arn, base.from),
@@ -130,9 +130,10 @@ impl Sts {
         context: &Context<'_>,
         name: &'static str,
         place: &StsPlace,
+        role_arn: &str,
     ) -> Result<Sts, CredentialError> {
         let region = region(context.env, place, &context.network.region);
-        let origin = endpoint(context.env, name, place, region.as_deref())?;
+        let origin = endpoint(context.env, name, place, region.as_deref(), role_arn)?;
         let ca_file = place.ca_file.as_deref();
         let service = Service { name, cures: CURES };
         Ok(Sts {

@@ -82,7 +82,7 @@ pub(super) fn fetch(
     }
     let mut form = sts::form("AssumeRoleWithWebIdentity", &role_arn, &source.role);
     form.append_pair("WebIdentityToken", &token);
-    let sts = Sts::new(context, NAME, &source.sts)?;
+    let sts = Sts::new(context, NAME, &source.sts, &role_arn)?;
     let credentials = sts.ask(context, "AssumeRoleWithWebIdentity", &form.finish(), None)?;
     Ok(Fetched {
         from: format!("web identity (role `{role_arn}`)"),

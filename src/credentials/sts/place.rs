@@ -1,13 +1,16 @@
 //! Where STS is, and whose: as AWS's tools find it.
 
 use super::REGION_HINT;
+use crate::config::aws::{domain, partition_of};
 use crate::config::model::StsPlace;
 use crate::config::names::{Store, is_aws_region};
 use crate::config::url::http_origin;
+use crate::config::wording::quoted;
 use crate::credentials::{CredentialError, Env, variable};
 
 const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"];
 
+const PARTITION_HINT: &str = "correct `role_arn`, or set `region` in `credentials`, or AWS_REGION, to one of the role's partition";
 const ENDPOINT_HINT: &str =
     "correct AWS_ENDPOINT_URL_STS or AWS_ENDPOINT_URL: `https://host[:port]`";
 
@@ -36,6 +39,7 @@ pub(super) fn endpoint(
     name: &'static str,
     place: &StsPlace,
     region: Option<&str>,
+    role_arn: &str,
 ) -> Result<String, CredentialError> {
     if let Some(configured) = &place.endpoint {
         return Ok(configured.clone());
@@ -60,12 +64,26 @@ pub(super) fn endpoint(
             REGION_HINT,
         ));
     };
-    let suffix = if region.starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
-    };
-    Ok(format!("https://sts.{region}.{suffix}"))
+    in_one_partition(name, role_arn, region)?;
+    Ok(format!("https://sts.{region}.{}", domain(region)))
+}
+
+/// Keys and tokens are shown to no partition but the role's own, which no other knows anyway.
+fn in_one_partition(
+    name: &'static str,
+    role_arn: &str,
+    region: &str,
+) -> Result<(), CredentialError> {
+    let of_the_role = role_arn.split(':').nth(1).unwrap_or_default();
+    let of_the_region = partition_of(region);
+    if of_the_role == of_the_region {
+        return Ok(());
+    }
+    let reason = format!(
+        "the role is in the partition {}, and the region `{region}` in `{of_the_region}`",
+        quoted(of_the_role)
+    );
+    Err(CredentialError::misconfigured(name, reason, PARTITION_HINT))
 }
 
 /// As the transport writes it: without the scheme's own port.
@@ -177,9 +195,69 @@ mod tests {
                 Some(found.1.to_owned())
             };
             let region = region(&env, place, of_the_bucket);
-            let got = endpoint(&env, "STS", place, region.as_deref())
+            let partition = region.as_deref().map_or("aws", partition_of);
+            let role = format!("arn:{partition}:iam::123456789012:role/x");
+            let got = endpoint(&env, "STS", place, region.as_deref(), &role)
                 .unwrap_or_else(|error| format!("{:?} {error}", error.kind));
             assert_eq!(got, *expected, "{place:?} {of_the_bucket} {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_role_is_asked_for_in_its_own_partition() {
+        for (role, region, expected) in [
+            ("aws", "eu-west-2", "https://sts.eu-west-2.amazonaws.com"),
+            (
+                "aws-us-gov",
+                "us-gov-west-1",
+                "https://sts.us-gov-west-1.amazonaws.com",
+            ),
+            (
+                "aws-cn",
+                "cn-northwest-1",
+                "https://sts.cn-northwest-1.amazonaws.com.cn",
+            ),
+            (
+                "aws-eusc",
+                "eusc-de-east-1",
+                "https://sts.eusc-de-east-1.amazonaws.eu",
+            ),
+            (
+                "aws-iso",
+                "us-iso-east-1",
+                "https://sts.us-iso-east-1.c2s.ic.gov",
+            ),
+            (
+                "aws-iso-b",
+                "us-isob-east-1",
+                "https://sts.us-isob-east-1.sc2s.sgov.gov",
+            ),
+            (
+                "aws-iso-e",
+                "eu-isoe-west-1",
+                "https://sts.eu-isoe-west-1.cloud.adc-e.uk",
+            ),
+            (
+                "aws-iso-f",
+                "us-isof-south-1",
+                "https://sts.us-isof-south-1.csp.hci.ic.gov",
+            ),
+            (
+                "aws",
+                "eusc-de-east-1",
+                "Misconfigured STS: the role is in the partition `aws`, and the region `eusc-de-east-1` in `aws-eusc`",
+            ),
+            (
+                "aws-us-gov",
+                "us-east-1",
+                "Misconfigured STS: the role is in the partition `aws-us-gov`, and the region `us-east-1` in `aws`",
+            ),
+        ] {
+            let arn = format!("arn:{role}:iam::123456789012:role/x");
+            let place = StsPlace::default();
+            let got = endpoint(&|_| None, "STS", &place, Some(region), &arn)
+                .unwrap_or_else(|error| format!("{:?} {error}", error.kind));
+            assert_eq!(got, expected, "{role} {region}");
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::*;
+use crate::support::agent::binary;
 use crate::support::server::S3Options;
 
 fn write(path: &Path, mode: u32, text: &str) {
@@ -197,8 +198,8 @@ fn a_machine_without_any_keys_is_told_of_everybody_who_was_asked() {
     agent.write_file("a", 10, 1);
     let output = agent.once().expect_code(78);
     for word in [
-        "jobs[0].credentials: no credentials found: environment: AWS_ACCESS_KEY_ID is not set; web identity: ",
-        "shared files: `",
+        "jobs[0].credentials: no credentials found: environment: AWS_ACCESS_KEY_ID is not set; shared files: `",
+        "; web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set; ",
         "container: neither ",
         "instance metadata: AWS_EC2_METADATA_DISABLED is `true`; set `credentials`",
     ] {
@@ -221,4 +222,54 @@ fn half_a_pair_in_the_environment_ends_the_search() {
     );
     let words = ["AWS_SECRET_ACCESS_KEY is set, and AWS_ACCESS_KEY_ID is not"];
     is_refused("half a pair", &server, &agent, 77, &words);
+}
+
+/// Runs the `chmod` that the message shows, as somebody who copies it would.
+#[track_caller]
+fn mend(message: &str) {
+    let (_, rest) = message.split_once("run `").expect(message);
+    let (command, _) = rest.split_once('`').unwrap();
+    let status = std::process::Command::new("sh")
+        .args(["-c", command])
+        .status();
+    assert!(status.unwrap().success(), "{command}");
+}
+
+#[test]
+fn the_command_that_mends_a_mode_can_be_copied_whatever_the_path() {
+    let server = S3Server::start(S3Options::default());
+    for name in [
+        "plain",
+        "two words",
+        "it's a $(touch here) \"box\";& *",
+        "-x",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |last: &str| folder.path().join(name).join(last);
+        write(&file("secret"), 0o644, SECRET_KEY);
+        write(&file("shared"), 0o640, &profile_of_keys("x"));
+        let elsewhere =
+            json!({ "access_key": ACCESS_KEY, "secret_key": { "file": file("secret") } });
+        let profile =
+            json!({ "provider": "profile", "profile": "x", "credentials_file": file("shared") });
+        for (credentials, code) in [(elsewhere, 78), (profile, 77)] {
+            let agent = super::agent(&server, credentials);
+            let refused = agent.run(&["check"]).expect_code(code);
+            mend(&(refused.stdout + &refused.stderr));
+            agent.run(&["check"]).expect_code(0);
+        }
+
+        // The configuration itself, with a secret in it.
+        let configured = Agent::new(&server);
+        let itself = file("s3ferry.json");
+        write(&itself, 0o644, &configured.config.to_string());
+        let check = || {
+            let mut command = std::process::Command::new(binary());
+            command.args(["check", "--offline", "-c"]).arg(&itself);
+            let output = command.output().unwrap();
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        };
+        mend(&check());
+        assert!(!check().contains("chmod"), "{}", check());
+    }
 }
