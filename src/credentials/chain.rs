@@ -1,6 +1,7 @@
-//! Everybody in turn, in the order of AWS's tools: environment, web identity, shared files (with
-//! roles and processes), container, instance metadata. Whoever is set up and does not work ends the
-//! search: keys of somebody else would be a surprise.
+//! Everybody in turn, in the order of AWS's tools: environment, shared files (with roles and
+//! processes), web identity, container, instance metadata. What a person has written goes before what
+//! a platform puts into each container. Whoever is set up and does not work ends the search: keys of
+//! somebody else would be a surprise.
 
 use std::path::Path;
 
@@ -14,11 +15,11 @@ pub(super) fn fetch(context: &Context<'_>) -> Result<Fetched, CredentialError> {
     let mut tried = Vec::new();
     let providers: [&Ask; 5] = [
         &|context| environment::fetch(context.env),
+        &|context| shared_files::fetch(context, &ProfileSource::default()),
         &|context| {
             let source = web_identity::from_environment(context.env)?;
             web_identity::fetch(context, &source)
         },
-        &|context| shared_files::fetch(context, &ProfileSource::default()),
         &container::fetch,
         &metadata,
     ];
@@ -32,16 +33,20 @@ pub(super) fn fetch(context: &Context<'_>) -> Result<Fetched, CredentialError> {
     Err(CredentialError::nowhere(tried))
 }
 
-/// The last one, who is asked on machines that are not on EC2 as well: silence is an answer there.
+/// The last one, who is asked on machines that are not on EC2 as well: silence is an answer there,
+/// and so is what somebody else says, such as a router's page.
 fn metadata(context: &Context<'_>) -> Result<Fetched, CredentialError> {
-    instance_metadata::fetch(context, None).map_err(|error| match &error.kind {
-        ErrorKind::Transport(_)
-            if !error.is_stopped()
-                && !instance_metadata::is_expected(context.env, Path::new("/sys")) =>
-        {
-            CredentialError::absent(instance_metadata::NAME, "does not answer here")
+    instance_metadata::fetch(context, None).map_err(|error| {
+        if error.is_stopped() || instance_metadata::is_expected(context.env, Path::new("/sys")) {
+            return error;
         }
-        _ => error,
+        match &error.kind {
+            ErrorKind::Transport(_) => {
+                CredentialError::absent(instance_metadata::NAME, "does not answer here")
+            }
+            ErrorKind::Misconfigured | ErrorKind::Temporary => error.of_somebody_else(),
+            ErrorKind::Absent => error,
+        }
     })
 }
 
@@ -66,8 +71,8 @@ fn missing_everywhere(env: &Env<'_>) -> Option<CredentialError> {
     let mut tried = Vec::new();
     for found in [
         environment::fetch(env).map(drop),
-        web_identity::from_environment(env).map(drop),
         shared_files::resolve(env, &ProfileSource::default()).map(drop),
+        web_identity::from_environment(env).map(drop),
         container::url(env).map(drop),
         instance_metadata::endpoint(env).map(drop),
     ] {
@@ -90,8 +95,8 @@ mod tests {
         assert_eq!(error.tried().len(), 5, "{error}");
         let words = [
             "no credentials found: environment: AWS_ACCESS_KEY_ID is not set; ",
-            "web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set; ",
             "shared files: HOME is not set",
+            "web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set; ",
             "container: neither ",
             "instance metadata: AWS_EC2_METADATA_DISABLED is `true`",
         ];

@@ -99,6 +99,17 @@ impl CredentialError {
         self
     }
 
+    /// The same from somebody who need not be the provider at all: nothing is set up here.
+    pub(super) fn of_somebody_else(self) -> Self {
+        let message = format!("{}, on a machine that is not known to be EC2", self.message);
+        CredentialError {
+            kind: ErrorKind::Absent,
+            message,
+            hint: NOTHING,
+            ..self
+        }
+    }
+
     /// With what the user can do, where trying again alone may not help.
     pub(super) fn cured_by(mut self, hint: &'static str) -> Self {
         self.hint = hint;

@@ -6,6 +6,7 @@ mod files;
 mod hanging;
 mod iot;
 mod metadata;
+mod order;
 mod partitions;
 mod process;
 mod renewal;

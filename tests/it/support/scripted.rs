@@ -121,7 +121,12 @@ impl ScriptedServer {
     /// Each request takes the first line that suits it. One that finds none is answered with
     /// a 501 that says so.
     pub fn start(script: impl IntoIterator<Item = Line>) -> ScriptedServer {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        ScriptedServer::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), script)
+    }
+
+    /// The same at an address that the program knows by heart.
+    pub fn start_at(address: SocketAddr, script: impl IntoIterator<Item = Line>) -> ScriptedServer {
+        let listener = TcpListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
