@@ -92,6 +92,11 @@ pub(crate) fn is_aws_region(region: &str) -> bool {
 
 /// An ASCII host name, an IPv4 address, or an IPv6 address in brackets.
 pub(super) fn check_host(host: &str) -> Result<(), &'static str> {
+    if host.contains(':') && host.contains('%') {
+        return Err(
+            "is an IPv6 address with a zone, which is not supported; give a name, or an address that needs none",
+        );
+    }
     if let Some(inner) = host.strip_prefix('[') {
         let address = inner.strip_suffix(']').map(str::parse::<Ipv6Addr>);
         return match address {

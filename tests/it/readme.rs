@@ -1,7 +1,11 @@
 //! README says what the code does: its tables hold every error and every key.
 
 use s3ferry::s3::{HINTS, NETWORK_HINTS, by_status};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::support::agent::Agent;
+use crate::support::connect_proxy::ConnectProxy;
+use crate::support::server::{S3Options, S3Server};
 
 const README: &str = include_str!("../../README.md");
 const SCHEMA: &str = include_str!("../../config/s3ferry.schema.json");
@@ -86,5 +90,94 @@ fn collect(object: &Value, above: &str, keys: &mut Vec<(String, Option<String>)>
         for group in groups {
             collect(group, &format!("{path}."), keys);
         }
+    }
+}
+
+/// The settings of a store's row, as an object: those that stand together, or each of its own.
+fn recipes(store: &str, together: bool) -> Vec<Value> {
+    let section = README.split_once("\n## Stores and networks\n").unwrap().1;
+    let start = format!("| {store} | ");
+    let row = section.lines().find_map(|line| line.strip_prefix(&start));
+    let settings = row.unwrap().split(" | ").next().unwrap();
+    let members: Vec<String> = settings
+        .split('`')
+        .filter(|span| span.starts_with('"'))
+        .map(|span| span.replace('…', "1a2b3c-4d5e6f"))
+        .collect();
+    let texts = if together {
+        vec![members.join(", ")]
+    } else {
+        members
+    };
+    let object = |text| serde_json::from_str(&format!("{{{text}}}")).unwrap();
+    texts.into_iter().map(object).collect()
+}
+
+/// The program takes the recipe, and goes to that host.
+#[track_caller]
+fn check_recipe(recipe: &Value, host: &str) {
+    let server = S3Server::start(S3Options::default());
+    let proxy = ConnectProxy::start(server.address());
+    let agent = Agent::new(&server);
+    let mut config = json!({
+        "state_dir": agent.state(), "source_path": agent.source(), "settle": "0s",
+        "access_key": "AKIDEXAMPLE", "secret_key": "hush-hush", "proxy": proxy.url(),
+    });
+    if recipe.get("host").is_none() {
+        config["bucket"] = json!("mybucket");
+    }
+    if recipe.get("endpoint_options").is_some() {
+        config["region"] = json!("eu-west-2");
+    }
+    for (key, value) in recipe.as_object().unwrap() {
+        config[key] = value.clone();
+    }
+    let agent = agent.with_config(config);
+    agent.write_file("a", 10, 1);
+    agent.run(&["check", "--offline"]).expect_code(0);
+    agent.run(&["plan"]).expect_code(0);
+    let output = agent.run(&["once", "--give-up", "100ms"]);
+    let asked = proxy.asked_for();
+    let first = asked.first().map(|host| host.to_lowercase());
+    assert_eq!(first.as_deref(), Some(host), "{recipe}: {output:#?}");
+}
+
+#[test]
+fn every_stores_recipe_is_taken_and_leads_to_its_host() {
+    let aws = recipes("AWS", false);
+    assert_eq!(aws.len(), 2, "{aws:?}");
+    for recipe in aws {
+        check_recipe(&recipe, "mybucket.s3.eu-west-2.amazonaws.com:443");
+    }
+    let others = recipes("AWS, other hosts", false);
+    let hosts = [
+        "mybucket.s3.dualstack.eu-west-2.amazonaws.com:443",
+        "name-123456789012.s3-accesspoint.eu-west-2.amazonaws.com:443",
+        "bucket.vpce-1a2b3c-4d5e6f.s3.eu-west-2.vpce.amazonaws.com:443",
+    ];
+    assert_eq!(others.len(), hosts.len(), "{others:?}");
+    for (recipe, host) in others.iter().zip(hosts) {
+        check_recipe(recipe, host);
+    }
+    for (store, host) in [
+        ("MinIO", "minio.example.com:9000"),
+        ("SeaweedFS", "seaweed:8333"),
+        ("Garage", "garage:3900"),
+        ("Ceph RGW", "rgw.example.com:443"),
+        ("Cloudflare R2", "account.r2.cloudflarestorage.com:443"),
+        ("Backblaze B2", "s3.us-west-004.backblazeb2.com:443"),
+        ("Wasabi", "s3.eu-central-1.wasabisys.com:443"),
+    ] {
+        check_recipe(&recipes(store, true)[0], host);
+    }
+}
+
+#[test]
+fn an_address_with_a_zone_is_refused_in_so_many_words() {
+    for endpoint in ["http://[fe80::1%25eth0]:9000", "http://[fe80::1%eth0]"] {
+        let agent = Agent::with_endpoint(endpoint);
+        let output = agent.run(&["check", "--offline"]).expect_code(78);
+        let words = "is an IPv6 address with a zone, which is not supported; give a name";
+        assert!(output.stderr.contains(words), "{output:#?}");
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::support::connect_proxy::ConnectProxy;
 use crate::support::server::S3Options;
 
 fn agent_at(server: &S3Server, url: &str) -> Agent {
@@ -102,6 +103,25 @@ fn answers_that_bring_no_keys_are_told_with_what_to_do() {
             words,
         );
     }
+}
+
+#[test]
+fn the_container_is_never_asked_through_a_proxy() {
+    let server = S3Server::start(S3Options::default());
+    let service = ScriptedServer::start([text(200, &good_keys()).for_ever()]);
+    let proxy = ConnectProxy::start(server.address());
+    let agent = agent_at(&server, &path(&service))
+        .with_job(json!({ "proxy": proxy.url() }))
+        .with_env("HTTP_PROXY", "http://127.0.0.1:9")
+        .with_env("ALL_PROXY", "http://127.0.0.1:9");
+    uploads("proxy", &server, &agent);
+    assert_eq!(service.requests().len(), 1);
+    let port = service.address().port().to_string();
+    let asked_for = proxy.asked_for();
+    assert!(
+        !asked_for.is_empty() && asked_for.iter().all(|host| !host.ends_with(&port)),
+        "{asked_for:?}"
+    );
 }
 
 #[test]
