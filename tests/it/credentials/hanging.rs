@@ -65,11 +65,7 @@ fn is_told_once(output: &Output, end: &str, provider: &str) {
     let lines: Vec<_> = output.stderr.lines().collect();
     let of_it: Vec<_> = lines.iter().filter(|line| line.contains(&told)).collect();
     assert_eq!(of_it.len(), 1, "{told}: {output:#?}");
-    assert!(
-        of_it[0].contains(" did not answer within 1"),
-        "{}",
-        of_it[0]
-    );
+    assert!(of_it[0].contains(" did not answer within "), "{}", of_it[0]);
 }
 
 fn role(action: &str, token: &str, expires: &str) -> Line {
