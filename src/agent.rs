@@ -15,7 +15,9 @@ use crate::processing_state::ProcessingStates;
 use crate::progress;
 use crate::record::keeper::{Records, Repaired, today};
 use crate::record::{Event, EventKind, Severity, copy, parse_timestamp};
-use crate::status::{self, ALL_PAUSED, LastError, RESUME, Status, StatusFile};
+use crate::status::{
+    self, ALL_PAUSED, LastError, RESUME, STATE_COPY_FAILING, STATE_DIR_FAILING, Status, StatusFile,
+};
 use crate::transport::raise_clock_floor;
 
 mod changes;
@@ -45,7 +47,10 @@ impl Agent {
             .map_err(StartError::StateDirectory)?
             .ok_or(StartError::AlreadyRunning)?;
         let signals = Signals::install().map_err(StartError::Signals)?;
-        copy::restore(&config).map_err(StartError::StateDirectory)?;
+        if let Err(error) = copy::restore(&config) {
+            // What it holds is taken over as soon as it can be read, and not replaced before.
+            log::warn!("cannot fill the state directory from its copy: {error}");
+        }
         let (records, repairs) = Records::open(&config).map_err(StartError::StateDirectory)?;
         let runners = runners_for(&config, only, &signals)?;
         let names: Vec<String> = config.jobs.iter().map(|job| job.name.clone()).collect();
@@ -61,6 +66,8 @@ impl Agent {
         };
         agent.remember_troubles(former);
         agent.report_repairs(&repairs);
+        agent.records.begin_copy();
+        agent.records.adopt_copy();
         agent.recover();
         agent.apply_processing_states(false);
         Ok(agent)
@@ -71,6 +78,7 @@ impl Agent {
         self.service_event(EventKind::ServiceStarted, "s3ferry has started");
         notify::ready();
         while !self.signals.stop_requested() {
+            self.look_for_copy();
             self.heed_signals();
             match self.next() {
                 Some((index, at)) if at <= clock::monotonic() => {
@@ -84,6 +92,8 @@ impl Agent {
         self.records.flush();
         self.status.write(clock::monotonic());
         self.records.copy();
+        self.note_failing();
+        self.status.write(clock::monotonic());
         Ok(())
     }
 
@@ -98,6 +108,7 @@ impl Agent {
             );
         }
         while open.contains(&true) && !self.signals.stop_requested() {
+            self.look_for_copy();
             self.heed_signals_once();
             let Some((index, at)) = self.next_of(&open) else {
                 break;
@@ -128,6 +139,7 @@ impl Agent {
         total.local += u64::from(self.records.is_failing() || self.records.is_copy_failing());
         // Nothing is sent, and not because somebody wants it so.
         total.local += u64::from(self.status.current().processing_damaged);
+        self.note_failing();
         self.status.write(clock::monotonic());
         Ok(total)
     }
@@ -138,6 +150,11 @@ impl Agent {
         let status = self.status.current();
         let paused = (status.processing_damaged && !status.damage_logged)
             .then(|| format!("{ALL_PAUSED}; {RESUME}"));
+        let dir = status.state_dir_failing.then(|| {
+            let dir = self.config.state_dir.display();
+            format!("the state directory `{dir}` {STATE_DIR_FAILING}")
+        });
+        let copy = (status.state_copy_failing).then(|| STATE_COPY_FAILING.to_owned());
         let of_jobs = status.jobs.into_iter().filter_map(|job| {
             let is_untold = |error: &LastError| *error.time >= *since && !error.logged;
             let error = job.last_error.filter(is_untold)?;
@@ -145,7 +162,8 @@ impl Agent {
             let cure = cure.unwrap_or_default();
             Some(format!("[{}] {}{cure}", job.name, error.message))
         });
-        paused.into_iter().chain(of_jobs).collect()
+        let own = paused.into_iter().chain(dir).chain(copy);
+        own.chain(of_jobs).collect()
     }
 
     /// What is left where TERM or INT has ended the passes.
@@ -170,6 +188,15 @@ impl Agent {
             .filter(|(index, _)| open[*index])
             .filter_map(|(index, runner)| Some((index, runner.ready_at()?)))
             .min_by_key(|(_, at)| *at)
+    }
+
+    /// The disk of the state's copy may be mounted at any time.
+    fn look_for_copy(&mut self) {
+        if self.records.adopt_copy() {
+            self.records.flush();
+            self.recover();
+            self.apply_processing_states(true);
+        }
     }
 
     fn step(&mut self, index: usize) -> Step {

@@ -64,6 +64,16 @@ impl ProcessingStates {
         self.enabled.extend(named);
     }
 
+    /// Takes an older order for each job that there is none for. True if there was one.
+    pub fn join(&mut self, older: ProcessingStates) -> bool {
+        let before = self.enabled.len();
+        for (job, enabled) in older.enabled {
+            self.enabled.entry(job).or_insert(enabled);
+        }
+        // Without a whole file of its own nobody knows which are younger: all stay paused.
+        self.enabled.len() > before && self.damage.is_none()
+    }
+
     /// Durably.
     pub fn save(&self, state_dir: &Path) -> io::Result<()> {
         let stored = Stored {

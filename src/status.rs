@@ -19,6 +19,13 @@ pub const ALL_PAUSED: &str =
     "`processing.json` is damaged, so nobody knows which jobs were paused: all of them are paused";
 pub const RESUME: &str = "`s3ferry resume` goes on with all jobs, `s3ferry resume JOB` with some";
 
+/// What a state directory that cannot be written comes to.
+pub const STATE_DIR_FAILING: &str =
+    "could not be written; nothing is deleted or moved until it can";
+/// The same of its copy.
+pub const STATE_COPY_FAILING: &str = "the copy of the state directory (`state_copy`) could not be \
+     written; a power cut loses more than it should, and `s3ferry events` tells why";
+
 /// What is left to do where `prune` finds too few files.
 pub const MAKE_ROOM: &str = "make room on the disk, or lower `prune.keep_free`";
 

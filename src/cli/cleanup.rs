@@ -57,6 +57,10 @@ pub fn run(invocation: &Invocation) -> u8 {
             return exit::INTERNAL;
         }
     };
+    // Its open uploads must be known before any is called a leftover.
+    if let Err(error) = ledger.adopt_copy() {
+        return cannot_use(&config, &error);
+    }
     let mut code = exit::OK;
     let mut out = Lines { written: Ok(()) };
     let wanted = config

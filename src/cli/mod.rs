@@ -20,7 +20,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::agent::StartError;
-use crate::config::{self, Config, ConfigError, Job, Problem};
+use crate::config::{self, Config, ConfigError, FolderProblem, Job, Problem};
 use crate::credentials::missing_at_start;
 use crate::s3::{Class, Failure};
 
@@ -100,15 +100,24 @@ fn know_jobs(config: &Config, invocation: &Invocation) -> Result<(), u8> {
     Ok(())
 }
 
-/// As [`load_config`], for commands that use the folders. A folder that is not mounted yet, or that
-/// may become usable in another way, is a warning: its job is blocked until then, the others work.
-fn load_usable_config(invocation: &Invocation) -> Result<Config, u8> {
-    usable(load_config(invocation)?, |_| Vec::new())
+/// As [`load_config`], for a command that uses the folders and writes nothing: those of s3ferry's own
+/// may be as they are.
+fn load_readable_config(invocation: &Invocation) -> Result<Config, u8> {
+    let config = load_config(invocation)?;
+    let mut found = config::validate_folders(&config);
+    for found in &mut found {
+        found.may_pass |= is_of_state(&config, &found.problem);
+    }
+    usable(config, found, |_| Vec::new())
 }
 
-/// As [`load_usable_config`], for commands that sign requests.
+/// As [`load_config`], for commands that use the folders and sign requests. A folder that is not
+/// mounted yet, or that may become usable in another way, is a warning: its job is blocked until then,
+/// the others work.
 fn load_signing_config(invocation: &Invocation) -> Result<Config, u8> {
-    usable(load_config(invocation)?, |config| {
+    let config = load_config(invocation)?;
+    let found = config::validate_folders(&config);
+    usable(config, found, |config| {
         let mut problems = problems_of_credentials(config);
         let named = |job: &Job| invocation.jobs.is_empty() || invocation.jobs.contains(&job.name);
         if let Err(error) = config::refuse_certificates(config, named) {
@@ -118,10 +127,12 @@ fn load_signing_config(invocation: &Invocation) -> Result<Config, u8> {
     })
 }
 
-fn usable(mut config: Config, more: impl Fn(&Config) -> Vec<Problem>) -> Result<Config, u8> {
-    let (passing, folders): (Vec<_>, Vec<_>) = config::validate_folders(&config)
-        .into_iter()
-        .partition(|found| found.may_pass);
+fn usable(
+    mut config: Config,
+    found: Vec<FolderProblem>,
+    more: impl Fn(&Config) -> Vec<Problem>,
+) -> Result<Config, u8> {
+    let (passing, folders): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| found.may_pass);
     let mut problems: Vec<Problem> = folders.into_iter().map(|found| found.problem).collect();
     problems.extend(more(&config));
     if !problems.is_empty() {
@@ -158,12 +169,16 @@ fn problems_of_credentials(config: &Config) -> Vec<Problem> {
 /// A state directory, or its copy, that cannot be written is no mistake of the configuration, as long as that is
 /// all.
 fn code_of_machine(config: &Config, problems: &[Problem]) -> u8 {
-    let own = [&config.places.state_dir, &config.places.state_copy].map(|place| &place.field);
-    if problems.iter().all(|problem| own.contains(&&problem.field)) {
+    if problems.iter().all(|problem| is_of_state(config, problem)) {
         exit::LOCAL
     } else {
         exit::CONFIGURATION
     }
+}
+
+fn is_of_state(config: &Config, problem: &Problem) -> bool {
+    let own = [&config.places.state_dir, &config.places.state_copy].map(|place| &place.field);
+    own.contains(&&problem.field)
 }
 
 fn refuse(problems: &[Problem]) -> u8 {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::arguments::{Form, Invocation};
 use super::table::{Column, Table};
-use super::{colour, complain, exit, load_usable_config, table_width};
+use super::{colour, complain, exit, load_readable_config, table_width};
 use crate::clock;
 use crate::config::Config;
 use crate::config::model::{IfExists, Job};
@@ -42,7 +42,7 @@ struct Line {
 }
 
 pub fn run(invocation: &Invocation) -> u8 {
-    let config = match load_usable_config(invocation) {
+    let config = match load_readable_config(invocation) {
         Ok(config) => config,
         Err(code) => return code,
     };

@@ -22,31 +22,47 @@ pub fn run(invocation: &Invocation, enabled: bool) -> u8 {
     } else {
         invocation.jobs.clone()
     };
-    match change(&config, &jobs, enabled) {
-        Ok(running) => {
-            let word = if enabled { "enabled" } else { "paused" };
-            let when = if running {
-                ""
-            } else {
-                " (the service does not run; this holds when it starts)"
-            };
-            print(&format!("{}: {word}{when}\n", jobs.join(", ")))
-        }
+    let changed = match change(&config, &jobs, enabled) {
+        Ok(changed) => changed,
         Err(error) => {
             complain(&format!(
                 "s3ferry: cannot change the processing state in `{}`: {error}; {}",
                 config.state_dir.display(),
                 cure_of_folder(&error)
             ));
+            return exit::LOCAL;
+        }
+    };
+    let word = if enabled { "enabled" } else { "paused" };
+    let when = if changed.running {
+        ""
+    } else {
+        " (the service does not run; this holds when it starts)"
+    };
+    let printed = print(&format!("{}: {word}{when}\n", jobs.join(", ")));
+    match (changed.copied, &config.state_copy) {
+        (Err(error), Some(copy)) => {
+            complain(&format!(
+                "s3ferry: that holds now, but not after a power cut: it cannot be written into the copy of the state directory, `{}`: {error}; {}",
+                copy.dir.display(),
+                cure_of_folder(&error)
+            ));
             exit::LOCAL
         }
+        _ => printed,
     }
 }
 
+struct Changed {
+    running: bool,
+    /// What became of the copy of the state directory.
+    copied: io::Result<()>,
+}
+
 /// Writes the state down, and tells the service, if one runs.
-fn change(config: &Config, jobs: &[String], enabled: bool) -> io::Result<bool> {
+fn change(config: &Config, jobs: &[String], enabled: bool) -> io::Result<Changed> {
     std::fs::create_dir_all(&config.state_dir)?;
-    with_processing_states(config, || {
+    let copied = with_processing_states(config, || {
         let mut states = ProcessingStates::load(&config.state_dir)?;
         if let Some(damage) = states.damage() {
             complain(&format!(
@@ -57,11 +73,12 @@ fn change(config: &Config, jobs: &[String], enabled: bool) -> io::Result<bool> {
         states.set(all, jobs, enabled);
         states.save(&config.state_dir)
     })?;
-    match StateLock::holder(&config.state_dir)? {
-        Some(service) => {
-            kill_process(service, Signal::USR2)?;
-            Ok(true)
-        }
-        None => Ok(false),
+    let service = StateLock::holder(&config.state_dir)?;
+    if let Some(service) = service {
+        kill_process(service, Signal::USR2)?;
     }
+    Ok(Changed {
+        running: service.is_some(),
+        copied,
+    })
 }

@@ -14,7 +14,9 @@ use crate::clock;
 use crate::os::lock::StateLock;
 use crate::processing_state::ProcessingStates;
 use crate::record::parse_timestamp;
-use crate::status::{self, ALL_PAUSED, JobStatus, MAKE_ROOM, RESUME, Status};
+use crate::status::{
+    self, ALL_PAUSED, JobStatus, MAKE_ROOM, RESUME, STATE_COPY_FAILING, STATE_DIR_FAILING, Status,
+};
 use crate::text::human_size;
 
 pub fn run(invocation: &Invocation) -> u8 {
@@ -160,14 +162,12 @@ fn troubles(view: &View, status: &Status) -> Vec<String> {
     }
     if status.state_dir_failing {
         lines.push(format!(
-            "the state directory `{}` could not be written; nothing is deleted or moved until it can",
+            "the state directory `{}` {STATE_DIR_FAILING}",
             view.state_dir.display()
         ));
     }
     if status.state_copy_failing {
-        let message = "the copy of the state directory (`state_copy`) could not be written; a power \
-                       cut loses more than it should, and `s3ferry events` tells why";
-        lines.push(message.to_owned());
+        lines.push(STATE_COPY_FAILING.to_owned());
     }
     lines
 }

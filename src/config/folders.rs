@@ -54,17 +54,15 @@ pub fn validate_folders(config: &Config) -> Vec<FolderProblem> {
         }));
     };
     let place = &config.places.state_dir;
-    // Without them there is no lock and no memory, so nothing can begin that could wait for them.
-    let needed = |folder| {
-        creatable(folder).map_err(|refusal| Refusal {
-            may_pass: false,
-            ..refusal
-        })
-    };
-    note(place, &place.field, needed(&config.state_dir));
+    // Without it there is no lock and no memory, so nothing can begin that could wait for it.
+    let needed = creatable(&config.state_dir).map_err(|refusal| Refusal {
+        may_pass: false,
+        ..refusal
+    });
+    note(place, &place.field, needed);
     if let Some(copy) = &config.state_copy {
         let place = &config.places.state_copy;
-        note(place, &place.field, needed(&copy.dir));
+        note(place, &place.field, creatable(&copy.dir));
     }
     let enabled = |(job, _): &(&Job, &JobPlaces)| job.enabled;
     for (job, places) in config.jobs.iter().zip(&config.places.jobs).filter(enabled) {

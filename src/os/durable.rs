@@ -1,11 +1,11 @@
 //! Files that are whole after a power cut: either the old content or the new one.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::fs::{Access, Gid, Mode, OFlags, Uid, access};
 
 /// Writes `content` beside `path` and renames it into place, with an fsync of the file and of the
 /// folder. After an error the old file is untouched.
@@ -87,34 +87,37 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether something can be made in `folder`, or, while that is missing, where it would be made:
-/// tried with a folder that is removed again. Permissions alone do not tell it of every file system.
-pub fn try_to_make(folder: &Path) -> io::Result<()> {
-    try_in(folder, |_| Ok(()))
+/// Whether a file of `length` bytes can be written in `folder`, or, while that is missing, where it
+/// would be made: tried with one that is removed again. Permissions do not tell it of every file
+/// system, and a full disk takes an empty file.
+pub fn try_to_write(folder: &Path, length: u64) -> io::Result<()> {
+    let name = format!(".s3ferry-{}", rustix::process::getpid().as_raw_nonzero());
+    let trial = existing(folder).join(name);
+    let mut file = File::create_new(&trial)?;
+    let written =
+        io::copy(&mut io::repeat(b' ').take(length), &mut file).and_then(|_| file.sync_all());
+    std::fs::remove_file(&trial)?;
+    written
 }
 
-/// Does `attempt` in a folder of a moment, in `folder` or where that would be made.
-fn try_in(folder: &Path, attempt: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+/// Whether the permissions and the mount let `folder` be written, or, while that is missing, where it
+/// would be made.
+pub fn try_access(folder: &Path) -> io::Result<()> {
+    let existing = existing(folder);
+    if !std::fs::metadata(existing)?.is_dir() {
+        return Err(rustix::io::Errno::NOTDIR.into());
+    }
+    Ok(access(existing, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+/// The folder itself, or the nearest above it that is there.
+fn existing(folder: &Path) -> &Path {
     let missing = |path: &&Path| match std::fs::metadata(path) {
         Err(error) => error.kind() == io::ErrorKind::NotFound,
         Ok(_) => false,
     };
-    let existing = folder.ancestors().find(|path| !missing(path));
-    let name = format!(".s3ferry-{}", rustix::process::getpid().as_raw_nonzero());
-    let trial = existing.unwrap_or(folder).join(name);
-    std::fs::create_dir(&trial)?;
-    let tried = attempt(&trial);
-    std::fs::remove_dir(&trial).and(tried)
-}
-
-/// As [`try_to_make`], and whether what is made there can hold anything: a full disk may take names
-/// all the same.
-pub fn try_to_write(folder: &Path) -> io::Result<()> {
-    try_in(folder, |trial| {
-        let file = trial.join("byte");
-        let written = std::fs::write(&file, b"\n");
-        std::fs::remove_file(&file).and(written)
-    })
+    let found = folder.ancestors().find(|path| !missing(path));
+    found.unwrap_or(folder)
 }
 
 /// What a person can do where a folder cannot be written for `error`.
@@ -126,6 +129,9 @@ pub fn cure_of_folder(error: &io::Error) -> &'static str {
             "let the service's user write it, or run this as that user"
         }
         io::ErrorKind::NotADirectory => "name a folder",
+        io::ErrorKind::IsADirectory => {
+            "remove that folder: a file of s3ferry's own has its place there"
+        }
         _ => "look to its disk: there must be room, and the service's user must be able to write",
     }
 }
@@ -139,6 +145,11 @@ pub fn cure_of_read_only() -> &'static str {
     } else {
         "mount its file system writable"
     }
+}
+
+/// The error with the file or folder that it is about.
+pub fn naming(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
 }
 
 fn beside(path: &Path) -> std::path::PathBuf {

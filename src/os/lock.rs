@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
-use super::durable::give_to_owner_of_folder;
+use super::durable::{give_to_owner_of_folder, naming};
 
 /// Held as long as the value lives; the kernel lets go of it with the process, however that ends.
 #[derive(Debug)]
@@ -26,7 +26,11 @@ impl StateLock {
         }
         file.set_len(0)?;
         file.rewind()?;
-        writeln!(file, "{}", rustix::process::getpid().as_raw_nonzero())?;
+        match writeln!(file, "{}", rustix::process::getpid().as_raw_nonzero()) {
+            // `/proc/locks` knows the process as well.
+            Err(error) if is_full(&error) => {}
+            written => written.map_err(naming(&state_dir.join("lock")))?,
+        }
         Ok(Some(StateLock { file }))
     }
 
@@ -41,16 +45,13 @@ impl StateLock {
             Err(error) => return Err(error),
         };
         let locks = std::fs::read_to_string("/proc/locks")?;
-        if !is_locked(&locks, file.metadata()?.ino()) {
+        let Some(by) = locked_by(&locks, file.metadata()?.ino()) else {
             return Ok(None);
-        }
+        };
         let mut text = String::new();
         Read::take(&mut file, 32).read_to_string(&mut text)?;
-        Ok(text
-            .trim()
-            .parse()
-            .ok()
-            .and_then(rustix::process::Pid::from_raw))
+        let process = text.trim().parse().unwrap_or(by);
+        Ok(rustix::process::Pid::from_raw(process))
     }
 }
 
@@ -66,15 +67,22 @@ pub fn holders_of_any() -> io::Result<Vec<i32>> {
     Ok(holders.collect())
 }
 
-/// A line is `1: FLOCK  ADVISORY  WRITE 4242 fd:01:1234 0 EOF`, see proc_locks(5).
-fn is_locked(locks: &str, inode: u64) -> bool {
-    locks.lines().any(|line| {
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// The process that has the lock. A line is `1: FLOCK  ADVISORY  WRITE 4242 fd:01:1234 0 EOF`, see
+/// proc_locks(5).
+fn locked_by(locks: &str, inode: u64) -> Option<i32> {
+    locks.lines().find_map(|line| {
         let mut words = line.split_ascii_whitespace().skip(1);
-        words.next() == Some("FLOCK")
-            && words
-                .nth(3)
-                .and_then(|id| id.rsplit(':').next()?.parse().ok())
-                == Some(inode)
+        let kind = words.next()?;
+        let process = words.nth(2)?.parse().ok()?;
+        let found: u64 = words.next()?.rsplit(':').next()?.parse().ok()?;
+        (kind == "FLOCK" && found == inode).then_some(process)
     })
 }
 
@@ -91,7 +99,8 @@ fn open(state_dir: &Path, flags: OFlags) -> io::Result<File> {
         &path,
         flags | OFlags::CLOEXEC | OFlags::NOFOLLOW,
         Mode::from_raw_mode(0o640),
-    )?;
+    )
+    .map_err(|error| naming(&path)(error.into()))?;
     let file = File::from(descriptor);
     if flags.contains(OFlags::CREATE) {
         give_to_owner_of_folder(&file, &path);
@@ -101,14 +110,14 @@ fn open(state_dir: &Path, flags: OFlags) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_locked;
+    use super::locked_by;
 
     #[test]
     fn a_lock_is_found_by_its_inode_and_kind() {
         let locks = "1: POSIX  ADVISORY  WRITE 17 fe:00:77 0 EOF\n\
                      2: FLOCK  ADVISORY  WRITE 4242 fe:00:1234 0 EOF\n";
-        assert!(is_locked(locks, 1234));
-        assert!(!is_locked(locks, 77));
-        assert!(!is_locked(locks, 234));
+        assert_eq!(locked_by(locks, 1234), Some(4242));
+        assert_eq!(locked_by(locks, 77), None);
+        assert_eq!(locked_by(locks, 234), None);
     }
 }

@@ -66,6 +66,10 @@ impl JobRunner {
             self.remove_again(pass, &work, env);
             return Some(Step::Continue);
         }
+        if env.records.ledger().is_kept(&work.fingerprint) {
+            // Known since the walk: from a copy of the state directory that was found late.
+            return Some(Step::Continue);
+        }
         let Some(key) = self.key_of(pass, &work, env) else {
             return Some(Step::Continue);
         };

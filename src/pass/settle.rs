@@ -1,5 +1,7 @@
 //! What follows from a confirmed upload: the records, and what becomes of the source file.
 
+use std::io::{Error, ErrorKind};
+
 use crate::clock;
 use crate::config::model::AfterUpload;
 use crate::naming::ObjectKey;
@@ -13,8 +15,18 @@ use super::announcement::new_name;
 use super::attempt::Work;
 use super::{Env, JobRunner, Pass, counted_key};
 
-const WRITE_BOTH: Option<&str> =
-    Some("let s3ferry's user write the source folder and the `move_to` folder");
+/// What a person can do about a file that could not be deleted or moved.
+fn cure(error: &Error) -> Option<&'static str> {
+    Some(match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "make room on the disk of the `move_to` folder"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "mount the disks of the source folder and of the `move_to` folder writable"
+        }
+        _ => "let s3ferry's user write the source folder and the `move_to` folder",
+    })
+}
 
 impl JobRunner {
     pub(super) fn uploaded(
@@ -204,7 +216,7 @@ impl JobRunner {
             Err(error) => {
                 let message = format!("`{path}` still cannot be deleted or moved: {error}");
                 log::debug!("{message}");
-                self.is_stuck(work.fingerprint, &work.path, &message, WRITE_BOTH, env);
+                self.is_stuck(work.fingerprint, &work.path, &message, cure(&error), env);
                 pass.tally.local += 1;
                 pass.not_tried += 1;
                 pass.set_aside.insert(work.fingerprint);
@@ -212,18 +224,18 @@ impl JobRunner {
         }
     }
 
-    fn not_removed(&mut self, work: &Work<'_>, error: &std::io::Error, env: &mut Env<'_>) {
+    fn not_removed(&mut self, work: &Work<'_>, error: &Error, env: &mut Env<'_>) {
         let message = format!(
             "`{}` is uploaded but cannot be deleted or moved: {error}",
             escape_bytes(&work.path)
         );
-        self.is_stuck(work.fingerprint, &work.path, &message, WRITE_BOTH, env);
+        self.is_stuck(work.fingerprint, &work.path, &message, cure(error), env);
         let event = self
             .event(EventKind::FileSkipped, Severity::Warning, &message)
             .source_path(&work.path)
             .error(EventError {
                 class: "local",
-                hint: WRITE_BOTH,
+                hint: cure(error),
                 ..EventError::default()
             });
         env.records.event(&event);

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::numbered;
 use super::read::{MAX_LINE, end_of_last_line, is_record, read_block};
 use crate::config::model::Rotation;
-use crate::os::durable::{give_to_owner_of_folder, sync_folder_of};
+use crate::os::durable::{give_to_owner_of_folder, naming, sync_folder_of};
 
 /// A rotating file of JSON objects, one a line. One process writes it; any may read.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl JsonLines {
     /// # Errors
     /// The file or its folder cannot be opened, read or written.
     pub fn open(path: &Path, rotation: Rotation) -> io::Result<(JsonLines, Repair)> {
-        let (file, repair) = open_repaired(path)?;
+        let (file, repair) = open_repaired(path).map_err(naming(path))?;
         let lines = JsonLines {
             path: path.to_owned(),
             rotation,

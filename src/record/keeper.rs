@@ -129,6 +129,27 @@ impl Records {
         self.note_copy(copied);
     }
 
+    /// At the start: whether there is a copy that knows more, and whether it can be written.
+    pub fn begin_copy(&mut self) {
+        let begun = self.ledger.adopt_copy();
+        if let Err(error) = begun.and_then(|()| self.ledger.try_copy_access()) {
+            self.note_copy(Err(error));
+        }
+    }
+
+    /// Takes over a copy whose disk has been mounted meanwhile. True if one was, at whatever
+    /// occasion, since this was asked last.
+    pub fn adopt_copy(&mut self) -> bool {
+        if let Err(error) = self.ledger.adopt_copy_if_there() {
+            self.note_copy(Err(error));
+        }
+        let adopted = self.ledger.take_adopted();
+        if adopted {
+            self.tell_of_adoption();
+        }
+        adopted
+    }
+
     pub fn ledger(&mut self) -> &mut Ledger {
         &mut self.ledger
     }

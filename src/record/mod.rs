@@ -7,6 +7,7 @@
 //! were never written. The writer repairs the tail when it opens the file; readers skip
 //! whatever is no record, and count it.
 
+mod adopt;
 pub mod copy;
 pub mod event;
 mod follow;

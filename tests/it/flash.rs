@@ -1,14 +1,13 @@
-//! Living on flash: the state in memory with a durable copy, and systems that are read-only.
+//! Living on flash: the state in memory with a durable copy.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::agent::{Agent, SOON, binary};
+use crate::support::agent::{Agent, SOON};
 use crate::support::files::holds_content;
 use crate::support::mounts::Mount;
 use crate::support::server::{BUCKET, Request, S3Options, S3Server};
@@ -203,8 +202,107 @@ fn a_copy_that_cannot_be_written_is_told_and_stops_nothing() {
     assert!(running.stop().success());
     assert!(copy_of(&agent).join("history.jsonl").exists());
 
+    // No reason not to start, either; `once` says by its code what it could not do.
     flash.set_read_only(true);
-    agent.once().expect_code(74);
+    agent.write_file("b", 1000, 2);
+    let output = agent.once().expect_code(74);
+    assert!(output.stderr.contains("state_copy"), "{output:#?}");
+    assert!(server.keys(BUCKET).contains("b"));
+    let status = agent.run(&["status", "--json"]).json_lines().remove(0);
+    assert_eq!(status["state_copy_failing"], true, "{status}");
+}
+
+/// What the copy knows must outlive a start that comes before the mount of its disk.
+#[test]
+fn a_disk_that_is_mounted_late_loses_nothing() {
+    let server = S3Server::start(S3Options::default());
+    let Some((agent, memory)) = in_memory(&server, "1s") else {
+        return;
+    };
+    let mut agent = agent;
+    let mut other = agent.config["jobs"][0].clone();
+    other["name"] = json!("other");
+    other["prefix"] = json!("other/");
+    agent.config["jobs"].as_array_mut().unwrap().push(other);
+    let (disk, at) = (agent.folder().join("disk"), agent.folder().join("flash"));
+    std::fs::create_dir_all(&at).unwrap();
+    std::fs::create_dir_all(&disk).unwrap();
+    let Some(flash) = Mount::bind(&disk, &at) else {
+        return;
+    };
+    for number in 0..20 {
+        agent.write_file(format!("{number}"), 1000, number);
+    }
+    agent.run(&["pause", "other"]).expect_code(0);
+    agent.once().expect_code(0);
+    let (history, events) = (agent.history(), agent.events());
+    assert_eq!(history.len(), 20);
+    drop(flash);
+
+    // Nothing is there at first, and the service begins a copy in the folder below the mount.
+    let memory = restart(&agent, memory);
+    let elsewhere = agent.folder().join("elsewhere");
+    std::fs::rename(agent.source(), &elsewhere).unwrap();
+    std::fs::create_dir(agent.source()).unwrap();
+    agent.write_file("while-away", 1000, 99);
+    let running = agent.start();
+    running.wait_for_events("pass_finished", 2, SOON);
+    wait_until(|| copy_of(&agent).join("ledger.jsonl").exists());
+    let sent = server.requests().len();
+    let Some(flash) = Mount::bind(&disk, &at) else {
+        return;
+    };
+    std::fs::rename(
+        agent.source_file("while-away"),
+        elsewhere.join("while-away"),
+    )
+    .unwrap();
+    std::fs::remove_dir(agent.source()).unwrap();
+    std::fs::rename(&elsewhere, agent.source()).unwrap();
+    running.signal(rustix::process::Signal::USR1);
+    let told = running.wait_for_event("record_repaired", SOON);
+    let hint = told["error"]["hint"].as_str().unwrap();
+    assert!(hint.contains("mounted before s3ferry starts"), "{told}");
+    running.wait_for_event("processing_paused", SOON);
+    assert!(running.stop().success());
+    assert_eq!(server.requests().len(), sent, "nothing is sent again");
+    assert_eq!(agent.events_of("record_repaired").len(), 1);
+
+    // Over another restart, with the disk there at once: all of it is in the copy.
+    let memory = restart(&agent, memory);
+    agent.once().expect_code(0);
+    assert_eq!(server.requests().len(), sent);
+    let (kept, kept_events) = (agent.history(), agent.events());
+    assert_eq!(kept[..20], history[..]);
+    assert_eq!(kept.len(), 22);
+    assert_eq!(kept_events[..events.len()], events[..]);
+    assert_eq!(agent.events_of("record_repaired").len(), 1);
+    drop((flash, memory));
+}
+
+#[test]
+fn a_pause_holds_where_the_copy_cannot_be_written() {
+    let server = S3Server::start(S3Options::default());
+    let Some((agent, _memory)) = in_memory(&server, "1h") else {
+        return;
+    };
+    let Some(flash) = Mount::tmpfs(&copy_of(&agent), MIB) else {
+        return;
+    };
+    let running = agent.start();
+    flash.set_read_only(true);
+    let output = agent.run(&["pause"]).expect_code(74);
+    assert!(output.stdout.contains("job: paused"), "{output:#?}");
+    let copy = copy_of(&agent).display().to_string();
+    for part in ["not after a power cut", &copy, "writable"] {
+        assert!(output.stderr.contains(part), "{part}: {output:#?}");
+    }
+    running.wait_for_event("processing_paused", SOON);
+    agent.write_file("a", 10, 1);
+    flash.set_read_only(false);
+    agent.run(&["resume"]).expect_code(0);
+    running.wait_for_event("upload_finished", SOON);
+    assert!(running.stop().success());
 }
 
 #[test]
@@ -219,126 +317,4 @@ fn a_copy_in_a_senseless_place_is_refused() {
         let output = agent.run(&["check", "--offline"]).expect_code(78);
         assert!(output.stderr.contains("state_copy"), "{output:#?}");
     }
-}
-
-/// The memory of a machine as small as these may be short, and its state directory a vfat partition:
-/// names without owners, times of two seconds, inode numbers that change with every mount.
-#[test]
-fn a_state_directory_on_vfat_keeps_what_it_is_for() {
-    let server = S3Server::start(S3Options::default());
-    let agent = Agent::new(&server).with_job(json!({
-        "order": "name",
-        "transfer": { "multipart_threshold": "8MiB", "part_size": "5MiB", "bandwidth_limit": "8MiB/s" },
-    }));
-    let image = agent.folder().join("vfat.img");
-    let Some(disk) = Mount::vfat(&image, 64 * MIB, &agent.state()) else {
-        return;
-    };
-    for number in 0..5 {
-        agent.write_file(format!("a-{number}"), 1000, number);
-    }
-    agent.write_file("large", 22 * MIB, 9);
-    let running = agent.start();
-    // The lock, and who holds it.
-    assert_eq!(agent.run(&["once"]).code, Some(69));
-    let status = agent.run(&["status", "--json"]).expect_code(0).json_lines();
-    assert_eq!(status[0]["running"], true, "{status:?}");
-    let third = |request: &Request| request.part_number() == Some(3);
-    assert!(server.wait_for_requests(1, SOON, third));
-    running.kill();
-
-    // Another mount of the same disk.
-    drop(disk);
-    let Some(_disk) = Mount::vfat(&image, 0, &agent.state()) else {
-        return;
-    };
-    let before = server.requests().len();
-    let agent = agent.with_job(json!({ "transfer": { "bandwidth_limit": null } }));
-    agent.once().expect_code(0);
-    let puts = server.requests()[before..]
-        .iter()
-        .filter(|r| r.method == "PUT")
-        .count();
-    assert!(puts <= 3, "only what was missing of the large file: {puts}");
-    assert!(holds_content(
-        &server.object_path(BUCKET, "large"),
-        22 * MIB,
-        9
-    ));
-    assert_eq!(agent.history().len(), 6);
-    assert_eq!(server.open_uploads(), (0, 0));
-    let requests = server.requests().len();
-    agent.once().expect_code(0);
-    assert_eq!(server.requests().len(), requests);
-}
-
-#[test]
-fn a_source_on_vfat_is_not_sent_again_after_another_mount() {
-    let server = S3Server::start(S3Options::default());
-    let agent = Agent::new(&server);
-    let image = agent.folder().join("vfat.img");
-    let Some(disk) = Mount::vfat(&image, 64 * MIB, &agent.source()) else {
-        return;
-    };
-    for number in 0..5 {
-        agent.write_file(format!("a-{number}"), 1000, number);
-    }
-    agent.once().expect_code(0);
-    assert_eq!(server.keys(BUCKET).len(), 5);
-    drop(disk);
-    let Some(_disk) = Mount::vfat(&image, 0, &agent.source()) else {
-        return;
-    };
-    let requests = server.requests().len();
-    agent.once().expect_code(0);
-    assert_eq!(server.requests().len(), requests);
-    // And what is sent from there is deleted there.
-    let agent = agent.with_job(json!({ "after_upload": "delete" }));
-    agent.write_file("b", 1000, 7);
-    agent.once().expect_code(0);
-    assert!(!agent.source_file("b").exists());
-}
-
-/// Everything is read-only but the state directory: nothing else is written.
-#[test]
-fn a_read_only_system_is_enough() {
-    let server = S3Server::start(S3Options::default());
-    let agent = Agent::new(&server).with(json!({ "log": { "level": "debug" } }));
-    agent.write_file("small", 1000, 1);
-    agent.write_file("large", 12 * MIB, 2);
-    let agent = agent.with_job(json!({
-        "transfer": { "multipart_threshold": "8MiB", "part_size": "5MiB" },
-    }));
-    let Some(_state) = Mount::tmpfs(&agent.state(), MIB) else {
-        return;
-    };
-    agent.write_config();
-    // A mount namespace of its own: every file system read-only, then the state directory writable.
-    let script = r#"
-        set -e
-        mount --make-rprivate /
-        state=$1; shift
-        awk '{print $2}' /proc/mounts | sort -u | while read -r at; do
-            case $at in /proc* | /sys* | /dev | /dev/*) ;; *) mount -o remount,bind,ro "$at" 2>/dev/null || : ;; esac
-        done
-        mount -o remount,bind,rw "$state"
-        ! touch "$(dirname "$state")/source/x" 2>/dev/null
-        exec "$@"
-    "#;
-    let output = Command::new("unshare")
-        .args(["-m", "sh", "-c", script, "sh"])
-        .arg(agent.state())
-        .arg(binary())
-        .args(["once", "-c"])
-        .arg(agent.config_path())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:#?}");
-    assert!(holds_content(
-        &server.object_path(BUCKET, "large"),
-        12 * MIB,
-        2
-    ));
-    assert_eq!(agent.history().len(), 2);
 }

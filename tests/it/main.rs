@@ -23,6 +23,7 @@ mod doctor;
 mod faults;
 mod faults_of_answers;
 mod flash;
+mod flash_systems;
 mod harness;
 mod hostile;
 mod if_exists;

@@ -26,6 +26,9 @@ fn a_read_only_state_directory_is_a_local_failure_with_its_cure() {
         assert!(output.stderr.contains("writable"), "{command}: {output:#?}");
     }
     assert!(server.requests().is_empty());
+    // It writes nothing.
+    let planned = agent.run(&["plan", "--json"]).expect_code(0).json_lines();
+    assert_eq!(planned[0]["action"], "upload", "{planned:?}");
     let output = agent.run(&["check"]).expect_code(74);
     assert!(output.stdout.contains("writable"), "{output:#?}");
 }
@@ -40,6 +43,76 @@ fn a_full_disk_is_told_as_such() {
     mount.fill();
     let output = agent.run(&["pause"]).expect_code(74);
     assert!(output.stderr.contains("make room"), "{output:#?}");
+    let output = agent.run(&["check", "--offline"]).expect_code(74);
+    assert!(output.stdout.contains("make room"), "{output:#?}");
+}
+
+#[test]
+fn a_start_on_a_full_disk_sends_and_deletes_nothing() {
+    let server = S3Server::start(S3Options::default());
+    let agent = Agent::new(&server).with_job(json!({ "after_upload": "delete" }));
+    let Some(mount) = Mount::tmpfs(&agent.state(), ROOM) else {
+        return;
+    };
+    agent.write_file("first", 10, 1);
+    agent.once().expect_code(0);
+    // More than the pages of the records have left.
+    let filling = mount.fill();
+    for number in 0..FILES {
+        agent.write_file(format!("{number}"), 10, number);
+    }
+    let output = agent.once().expect_code(74);
+    assert!(output.stderr.contains("state directory"), "{output:#?}");
+    assert_eq!(server.keys(BUCKET).len(), FILES as usize + 1);
+    let left = || std::fs::read_dir(agent.source()).unwrap().count();
+    assert!(left() > 0, "nothing may go while it cannot be written down");
+    let running = agent.spawn();
+    let running_status = || agent.run(&["status", "--json"]).json_lines().remove(0);
+    let deadline = std::time::Instant::now() + SOON;
+    while running_status()["running"] != true {
+        assert!(std::time::Instant::now() < deadline);
+    }
+    assert!(running.stop().success());
+
+    std::fs::remove_file(filling).unwrap();
+    agent.once().expect_code(0);
+    assert_eq!(left(), 0);
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_file_is_named() {
+    let server = S3Server::start(S3Options::default());
+    for name in ["ledger.jsonl", "lock"] {
+        let agent = Agent::new(&server);
+        let path = agent.state().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        let output = agent.once().expect_code(74);
+        let shown = path.display().to_string();
+        for part in [&*shown, "remove that folder"] {
+            assert!(output.stderr.contains(part), "{part}: {output:#?}");
+        }
+        let output = agent.run(&["check", "--offline"]).expect_code(74);
+        for part in [&*shown, "remove that folder"] {
+            assert!(output.stdout.contains(part), "{part}: {output:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_for_moved_files_is_told_as_such() {
+    let server = S3Server::start(S3Options::default());
+    let agent = Agent::new(&server);
+    let sent = agent.folder().join("sent");
+    let agent = agent.with_job(json!({ "after_upload": { "move_to": sent } }));
+    let Some(mount) = Mount::tmpfs(&sent, ROOM) else {
+        return;
+    };
+    mount.fill();
+    agent.write_file("a", 10_000, 1);
+    agent.once().expect_code(74);
+    let told = &agent.events_of("file_skipped")[0];
+    let hint = told["error"]["hint"].as_str().unwrap();
+    assert!(hint.contains("make room"), "{told}");
 }
 
 #[test]

@@ -9,7 +9,13 @@ use rustix::fs::{Access, access};
 use super::report::{About, Report};
 use crate::cli::exit;
 use crate::config::{self, Config, Place, Problem};
-use crate::os::durable::{cure_of_folder, try_to_make, try_to_write};
+use crate::os::durable::{cure_of_folder, try_to_write};
+use crate::processing_state::ProcessingStates;
+use crate::record::copy::own_files;
+use crate::status::{ALL_PAUSED, RESUME};
+
+/// A few lines of every file.
+const TRIAL: u64 = 16 * 1024;
 
 pub fn check(config: &Config, report: &mut Report) {
     let mut about = report.about(None);
@@ -19,6 +25,11 @@ pub fn check(config: &Config, report: &mut Report) {
         about.warn("configuration", warning.as_str(), None);
     }
     folders(config, &mut about);
+    let states = ProcessingStates::load(&config.state_dir).unwrap_or_default();
+    if let Some(damage) = states.damage() {
+        let message = format!("{ALL_PAUSED} ({damage})");
+        about.fail("processing", message, Some(RESUME), exit::LOCAL);
+    }
     if let Some(file) = &config.log.file {
         log_file(file, config.log.rotation.files, &mut about);
     }
@@ -43,7 +54,9 @@ fn folders(config: &Config, about: &mut About<'_>) {
     }
     let is_known = |place: &Place| problems.iter().any(|p| p.problem.field == place.field);
     for (step, place, folder) in own.iter().filter(|(_, place, _)| !is_known(place)) {
-        if let Err(error) = try_to_write(folder) {
+        let length = TRIAL
+            + fs::metadata(config.state_dir.join("ledger.jsonl")).map_or(0, |file| file.len());
+        if let Err(error) = try_to_write(folder, length).and_then(|()| own_files(folder)) {
             fine = false;
             let message = unusable(config, place, folder, &error);
             about.fail(step, message, Some(cure(&error)), exit::LOCAL);
@@ -95,7 +108,7 @@ fn log_file(file: &Path, files: u32, about: &mut About<'_>) {
         Ok(_) => OpenOptions::new().append(true).open(file).map(|_| ()),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Err(error) if !folder.is_dir() => Err(error),
-        Err(_) => try_to_make(folder),
+        Err(_) => try_to_write(folder, TRIAL),
     };
     match result {
         Err(error) => {
@@ -109,7 +122,7 @@ fn log_file(file: &Path, files: u32, about: &mut About<'_>) {
             };
             about.warn("log.file", message, Some(cure));
         }
-        Ok(()) if files > 1 && file.is_file() && try_to_make(folder).is_err() => {
+        Ok(()) if files > 1 && file.is_file() && try_to_write(folder, TRIAL).is_err() => {
             let message = format!(
                 "`{shown}` can be written, but not renamed: it grows beyond `log.max_size`"
             );

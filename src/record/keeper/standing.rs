@@ -49,7 +49,7 @@ impl Records {
                 self.event(&cannot_be_written(clock::wall(), &message, &error));
             }
             Ok(()) if was_failing => {
-                let message = if self.ledger.has_copier() {
+                let message = if self.ledger.copy_dir().is_some() {
                     "the copy of the state directory can be written again"
                 } else {
                     "a copy of the state directory is no longer asked for"
@@ -81,7 +81,27 @@ impl Records {
 
     /// A former run has told of it.
     pub fn remember_failing_copy(&mut self, failing: bool) {
-        self.copy_failing = failing && self.ledger.has_copier();
+        self.copy_failing = failing && self.ledger.copy_dir().is_some();
+    }
+
+    /// A copy was found after the run had begun without it.
+    pub(super) fn tell_of_adoption(&mut self) {
+        let dir = self.ledger.copy_dir().map(|dir| dir.display().to_string());
+        let message = format!(
+            "the copy of the state directory in `{}` was not there when it was needed, and is taken over now; what was done before that may have been done twice",
+            dir.unwrap_or_default()
+        );
+        let event = Event::new(
+            clock::wall(),
+            EventKind::RecordRepaired,
+            Severity::Warning,
+            &*message,
+        );
+        self.event(&event.error(EventError {
+            class: "local",
+            hint: Some("let the disk of `state_copy.dir` be mounted before s3ferry starts"),
+            ..EventError::default()
+        }));
     }
 }
 

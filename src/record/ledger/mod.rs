@@ -26,6 +26,7 @@ use crate::s3::SentPart;
 use crate::source::file::Identity;
 use crate::text::unescape;
 
+mod adopt;
 mod compact;
 mod creation;
 mod line;
@@ -41,6 +42,7 @@ pub use view::LedgerView;
 /// bucket, path, size and mtime. Not over inode or device, which change on a remount.
 pub type Fingerprint = [u8; 16];
 
+const FILE: &str = "ledger.jsonl";
 /// How many confirmations are kept in memory when the disk stays full.
 const UNWRITTEN_LIMIT: usize = 2000;
 
@@ -145,6 +147,8 @@ pub struct Ledger {
     size: u64,
     /// Of the whole state directory; the ledger knows best when it is worth its while.
     copier: Option<StateCopier>,
+    /// Something was taken over from a copy that was found late.
+    adopted: bool,
 }
 
 /// What was wrong with a ledger file.
@@ -159,7 +163,7 @@ pub struct Damage {
 impl Ledger {
     /// Opens `state_dir/ledger.jsonl`, or begins it.
     pub fn open(state_dir: &Path) -> io::Result<(Ledger, Damage)> {
-        let path = state_dir.join("ledger.jsonl");
+        let path = state_dir.join(FILE);
         let (file, repair) = JsonLines::open(&path, unlimited())?;
         let (state, bad_lines, size) = load(&path)?;
         let damage = Damage {
@@ -172,6 +176,7 @@ impl Ledger {
             state,
             size,
             copier: None,
+            adopted: false,
         };
         if bad_lines > 0
             && let Err(error) = ledger.compact()
@@ -284,13 +289,14 @@ impl Ledger {
         self.copier = copier;
     }
 
-    /// Brings the copy up to date, if there is to be one.
-    pub fn copy(&mut self) -> io::Result<()> {
-        self.copier.as_mut().map_or(Ok(()), StateCopier::update)
+    /// The folder of the copy, if there is to be one.
+    pub fn copy_dir(&self) -> Option<&Path> {
+        self.copier.as_ref().map(StateCopier::dir)
     }
 
-    pub fn has_copier(&self) -> bool {
-        self.copier.is_some()
+    /// Whether the copy can be written, as far as that is told without writing.
+    pub fn try_copy_access(&self) -> io::Result<()> {
+        self.copier.as_ref().map_or(Ok(()), StateCopier::try_access)
     }
 
     /// When the copy is to be brought up to date next.

@@ -9,7 +9,7 @@ use super::{Fingerprint, KeyHash, Ledger};
 impl Ledger {
     /// Reads the ledger without repairing it, for a process that does not hold the lock.
     pub fn read(state_dir: &Path) -> io::Result<LedgerView> {
-        match load(&state_dir.join("ledger.jsonl")) {
+        match load(&state_dir.join(super::FILE)) {
             Ok((state, ..)) => Ok(LedgerView { state }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(LedgerView {
                 state: State::default(),
