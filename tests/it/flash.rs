@@ -110,6 +110,7 @@ fn nothing_is_written_to_flash_while_nothing_changes() {
     let ledger = |folder: PathBuf| std::fs::read(folder.join("ledger.jsonl")).unwrap_or_default();
     // At the interval, by itself.
     wait_until(|| ledger(copy_of(&agent)) == ledger(agent.state()));
+    wait_until(|| copy_of(&agent).join("copy_id").exists());
     let before = marks(&agent);
     // Three passes and three intervals.
     std::thread::sleep(Duration::from_millis(3500));
