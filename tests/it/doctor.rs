@@ -326,7 +326,10 @@ fn a_read_only_state_directory_is_named_and_the_rest_still_checked() {
     mount.set_read_only(true);
     let output = check(&agent).expect_code(74);
     let (message, _) = only(&output, "failed", "state_dir");
-    assert!(message.contains("mount its file system writable"), "{message}");
+    assert!(
+        message.contains("mount its file system writable"),
+        "{message}"
+    );
     assert!(steps(&output).contains(&"s3:PutObject".to_owned()));
 }
 
