@@ -104,6 +104,9 @@ impl JobRunner {
     ) -> io::Result<()> {
         loop {
             let (candidates, more) = self.uploaded_files(env)?;
+            if removed.files == 0 && !candidates.is_empty() {
+                env.records.try_to_write()?;
+            }
             let before = removed.files;
             for candidate in &candidates {
                 let enough =

@@ -6,8 +6,11 @@ use time::OffsetDateTime;
 
 use super::{Records, log_event};
 use crate::clock;
-use crate::os::durable::cure_of_folder;
+use crate::os::durable::{cure_of_folder, naming, try_to_write};
 use crate::record::{Event, EventError, EventKind, Severity};
+
+/// Bytes.
+const A_FEW_LINES: u64 = 16 * 1024;
 
 impl Records {
     /// Says once that the state directory fails, and once that all of it works again: events may be
@@ -67,6 +70,15 @@ impl Records {
             let _ = self.events.append(&event.to_line());
         }
         self.event(&works_again("the state directory can be written again"));
+    }
+
+    /// Whether a line more of each file would find room: nothing may have been written yet in this run.
+    ///
+    /// # Errors
+    /// What keeps it from being written, with the state directory.
+    pub fn try_to_write(&self) -> io::Result<()> {
+        let folder = self.ledger.folder();
+        try_to_write(folder, A_FEW_LINES).map_err(naming(folder))
     }
 
     /// Whether the last write to one of the files failed.

@@ -7,6 +7,11 @@ use super::state::{Met, State, load};
 use super::{Fingerprint, KeyHash, Ledger};
 
 impl Ledger {
+    /// The state directory.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
     /// Reads the ledger without repairing it, for a process that does not hold the lock.
     pub fn read(state_dir: &Path) -> io::Result<LedgerView> {
         match load(&state_dir.join(super::FILE)) {

@@ -108,7 +108,7 @@ fn answers_that_bring_no_keys_are_told_with_what_to_do() {
             "no version 2",
             vec![text(403, "")],
             77,
-            &["instance metadata: HTTP 403", "NoCredentials"],
+            &["instance metadata: HTTP 403"],
         ),
         (
             "no version 2 either",

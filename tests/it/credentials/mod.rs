@@ -96,6 +96,7 @@ fn is_refused(name: &str, server: &S3Server, agent: &Agent, code: i32, words: &[
         let message = event["message"].as_str().unwrap();
         let provider = message.strip_prefix("there are no credentials for the job: ");
         assert!(provider.is_some(), "{name}: {message}");
+        assert_eq!(event["error"]["code"], "NoCredentials", "{name}");
     }
     std::fs::remove_dir_all(agent.state()).unwrap();
 }
