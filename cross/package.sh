@@ -83,11 +83,18 @@ documents() {
         printf 'License: Expat\n'
         sed -e 's/^$/./' -e 's/^/ /' LICENSE-MIT
         printf '\nLicense: Apache-2.0\n'
-        sed -e 's/^$/./' -e 's/^/ /' LICENSE-APACHE
+        printf ' On Debian systems, its text is in /usr/share/common-licenses/Apache-2.0.\n'
     } >"$work/copyright"
     put 0644 "$work/copyright" /usr/share/doc/s3ferry/copyright
-    gzip --no-name --best <CHANGELOG.md >"$work/changelog.gz"
+    # Debian's form of it, which its tools read, leads to our own.
+    {
+        printf 's3ferry (%s) unstable; urgency=medium\n\n' "$version"
+        printf '  * What has changed stands in /usr/share/doc/s3ferry/CHANGELOG.md.gz\n\n'
+        printf ' -- %s  %s\n' "$maintainer" "$(LC_ALL=C date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")"
+    } | gzip --no-name --best >"$work/changelog.gz"
     put 0644 "$work/changelog.gz" /usr/share/doc/s3ferry/changelog.gz
+    gzip --no-name --best <CHANGELOG.md >"$work/CHANGELOG.md.gz"
+    put 0644 "$work/CHANGELOG.md.gz" /usr/share/doc/s3ferry/CHANGELOG.md.gz
 }
 
 # libraries BINARY PREFIX: what it needs of the system; nothing, unless it was built for the C
